@@ -1,0 +1,82 @@
+"""Latents and images by sample index: sample number i of a seed is the same in any batch, on any process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.training.random import generator as random_stream
+
+CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream of its own
+
+
+def draw(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
+    """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3)."""
+    if distribution == "uniform":
+        unit = torch.rand(count, dim, generator=stream, device=stream.device)
+        return (unit * 2 - 1) * math.sqrt(3)
+    return torch.randn(count, dim, generator=stream, device=stream.device)
+
+
+def latents(network: nn.Module, start: int, stop: int, seed: int) -> Tensor:
+    """Return latents `(stop - start, latent_dim)` with the global sample indices [start, stop), on the CPU."""
+    blocks = range(start // CHUNK, -(-stop // CHUNK))
+    distribution = getattr(network, "latent_distribution", "normal")
+    drawn = [draw(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", b)) for b in blocks]
+    offset = start - blocks.start * CHUNK
+    return torch.cat(drawn)[offset : offset + stop - start]
+
+
+def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
+    """Return uniformly drawn class labels `(stop - start,)` for the global sample indices [start, stop)."""
+    blocks = range(start // CHUNK, -(-stop // CHUNK))
+    drawn = [torch.randint(num_classes, (CHUNK,), generator=random_stream(seed, "label", b)) for b in blocks]
+    offset = start - blocks.start * CHUNK
+    return torch.cat(drawn)[offset : offset + stop - start]
+
+
+@torch.no_grad()
+def generate(
+    network: nn.Module,
+    start: int,
+    stop: int,
+    seed: int,
+    batch_size: int = 256,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Return images `(stop - start, *image_shape)` in [-1, 1], the samples [start, stop) of stream `seed`.
+
+    labels: `(stop - start,)` classes for a conditional network; None draws them uniformly, per index.
+    """
+    if stop <= start:
+        return torch.empty(0, *network.image_shape)
+    with _evaluating(network):
+        return torch.cat(list(_batches(network, start, stop, seed, batch_size, labels)))
+
+
+def _batches(
+    network: nn.Module, start: int, stop: int, seed: int, batch_size: int, labels: Tensor | None
+) -> Iterator[Tensor]:
+    device = next(network.parameters()).device
+    for low in range(start, stop, batch_size):
+        high = min(low + batch_size, stop)
+        chosen = labels[low - start : high - start] if labels is not None else None
+        if chosen is None and network.num_classes:
+            chosen = random_labels(network.num_classes, low, high, seed)
+        z = latents(network, low, high, seed).to(device)
+        yield network(z, chosen.to(device) if chosen is not None else None)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,22 @@
+"""Stateless random streams: a number depends on (seed, what it is for), never on what was drawn before.
+
+So a resumed run draws what the uninterrupted one would have, and each of several processes can draw the numbers of
+the whole batch and take its own rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def key(seed: int, *names: object) -> int:
+    """Return a 63-bit key for the stream called `names` of `seed`."""
+    text = "/".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def generator(seed: int, *names: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a fresh generator on `device` at the start of the stream called `names` of `seed`."""
+    return torch.Generator(device=device).manual_seed(key(seed, *names))
