@@ -1,0 +1,149 @@
+"""Adversarial losses: logits of real and fake images to one scalar a player.
+
+All are minimised and are means over every logit. Real and fake logits come in the same order, whichever player asks.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from gan_lightning.errors import UserError
+
+
+class AdversarialLoss:
+    """Base of the losses.
+
+    needs_real: whether the generator's loss reads the real logits.
+    logits_are_log_odds: whether sigmoid(logit) is the discriminator's belief that an image is real.
+    """
+
+    needs_real: ClassVar[bool] = False
+    logits_are_log_odds: ClassVar[bool] = True
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return what the discriminator minimises."""
+        raise NotImplementedError
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return what the generator minimises; real_logits may be None unless `needs_real`."""
+        raise NotImplementedError
+
+
+class NonSaturating(AdversarialLoss):
+    """-log D(x) - log(1 - D(G(z))) and -log D(G(z)). Goodfellow et al. 2014, arXiv 1406.2661.
+
+    real_label: the target for real images; 0.9 is one-sided label smoothing (Salimans et al. 2016, 1606.03498).
+        Raises UserError outside (0.5, 1].
+    """
+
+    def __init__(self, real_label: float = 1.0) -> None:
+        if not 0.5 < real_label <= 1:
+            raise UserError(f"loss.real_label={real_label} is out of range: it lies in (0.5, 1], 0.9 smooths as usual.")
+        self.real_label = real_label
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return cross-entropy against real_label and 0; softplus(-r) + (1 - label) r = -l log D - (1 - l) log(1 - D)."""
+        real = softplus(-real_logits).mean()
+        if self.real_label != 1:
+            real = real + (1 - self.real_label) * real_logits.mean()
+        return real + softplus(fake_logits).mean()
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return -log D(G(z)), which does not vanish where the discriminator is sure."""
+        return softplus(-fake_logits).mean()
+
+
+class Minimax(NonSaturating):
+    """The zero-sum game: the generator minimises log(1 - D(G(z))). Goodfellow et al. 2014, arXiv 1406.2661."""
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return log(1 - D(G(z))); its gradient vanishes where the discriminator is sure."""
+        return -softplus(fake_logits).mean()
+
+
+class LeastSquares(AdversarialLoss):
+    """Squared distance to targets, with a factor 1/2 in both players. Mao et al. 2016, arXiv 1611.04076.
+
+    fake_target, real_target, generator_target: the paper's a, b, c: (0, 1, 1), or (-1, 1, 0) for Pearson's chi^2.
+        One-sided label smoothing is real_target=0.9.
+    """
+
+    logits_are_log_odds = False
+
+    def __init__(self, fake_target: float = 0.0, real_target: float = 1.0, generator_target: float = 1.0) -> None:
+        self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return half the squared distances of real to b and fake to a."""
+        real = (real_logits - self.real_target).square().mean()
+        return (real + (fake_logits - self.fake_target).square().mean()) / 2
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return half the squared distance of fake to c."""
+        return (fake_logits - self.generator_target).square().mean() / 2
+
+
+class Hinge(AdversarialLoss):
+    """relu(1 - r) + relu(1 + f) and -f. Lim and Ye 2017, arXiv 1705.02894; Tran et al. 2017, 1702.08896."""
+
+    logits_are_log_odds = False
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return the two margins' violations."""
+        return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return minus the fake logits' mean."""
+        return -fake_logits.mean()
+
+
+class Wasserstein(AdversarialLoss):
+    """f - r and -f: the critic estimates the earth mover's distance. Arjovsky et al. 2017, arXiv 1701.07875."""
+
+    logits_are_log_odds = False
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return minus the critic's gap between real and fake."""
+        return fake_logits.mean() - real_logits.mean()
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return minus the fake scores' mean."""
+        return -fake_logits.mean()
+
+
+class Relativistic(AdversarialLoss):
+    """RpGAN: each real is compared with the fake paired with it. Jolicoeur-Martineau 2018, arXiv 1807.00734."""
+
+    needs_real = True
+    logits_are_log_odds = False
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return -log sigmoid(r - f)."""
+        return softplus(fake_logits - real_logits).mean()
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return -log sigmoid(f - r)."""
+        return softplus(real_logits - fake_logits).mean()
+
+
+class RelativisticAverage(AdversarialLoss):
+    """RaGAN: each logit against the mean of the other side, both terms summed. Jolicoeur-Martineau 2018, 1807.00734.
+
+    The means are those of one process's rows: with several processes the loss differs from one process's.
+    """
+
+    needs_real = True
+    logits_are_log_odds = False
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return -log sigmoid(r - mean f) - log sigmoid(mean r - f)."""
+        real, fake = real_logits - fake_logits.mean(0), fake_logits - real_logits.mean(0)
+        return softplus(-real).mean() + softplus(fake).mean()
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return the discriminator's loss with real and fake exchanged."""
+        return self.discriminator(fake_logits, torch.as_tensor(real_logits))

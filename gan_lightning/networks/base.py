@@ -1,0 +1,108 @@
+"""What all networks share: they remember how they were built, and discriminators answer in one form."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+
+
+class Network(nn.Module):
+    """A module that keeps its constructor's arguments, so that a checkpoint can say how to build it again.
+
+    `network.arguments` is `{"_target_": "package.Class", **arguments}`.
+    """
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs).arguments
+        given = dict(list(bound.items())[1:])  # without self
+        object.__setattr__(self, "arguments", {"_target_": f"{cls.__module__}.{cls.__qualname__}", **given})
+        return self
+
+
+class Generator(Network):
+    """Noise to image: `forward(z, labels=None)`, z `(N, latent_dim)`, labels `(N,)` -> `(N, *image_shape)` in [-1, 1].
+
+    num_classes is 0 for an unconditional generator.
+    """
+
+    latent_dim: int
+    num_classes: int = 0
+    image_shape: tuple[int, ...]
+    latent_distribution: str = "normal"
+
+
+class Backbone(Network):
+    """The trunk of a discriminator: `forward(images)`, `(N, C + label_maps, H, W)` -> features `(N, feature_dim)`.
+
+    head_bias: whether the head's linear layer has a bias.
+    label_maps: how many one-hot label maps the first layer takes beside the image.
+    """
+
+    feature_dim: int
+    head_bias: bool = True
+    label_maps: int = 0
+
+    def initialise_head(self, head: nn.Module) -> None:
+        """Initialise the head as the backbone's paper does; nothing by default."""
+
+
+@dataclass
+class DiscriminatorOutput:
+    """What a discriminator says of a batch.
+
+    logits: raw scores `(N,)`, `(N, K)` or `(N, h, w)`, never through a sigmoid.
+    features: `(N, F)` the input of the head, where there is one.
+    extras: further tensors that a head's loss reads.
+    """
+
+    logits: Tensor
+    features: Tensor | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+def as_output(answer: DiscriminatorOutput | Tensor) -> DiscriminatorOutput:
+    """Accept a user's discriminator that returns just its logits."""
+    if isinstance(answer, DiscriminatorOutput):
+        return answer
+    return DiscriminatorOutput(answer.flatten() if answer.ndim == 2 and answer.shape[1] == 1 else answer)
+
+
+def halvings(image_size: int, network: str, smallest: int = 8, largest: int = 256) -> int:
+    """Return how often `image_size` halves until 4; raise UserError where `network` cannot make that size."""
+    size = int(image_size)
+    if size < smallest or size > largest or size & (size - 1):
+        raise UserError(
+            f"{network} makes images of {smallest} to {largest} pixels in powers of two, not {image_size}: "
+            f"set data.image_size={_nearest_power(size, smallest, largest)}, or choose another model."
+        )
+    return size.bit_length() - 3
+
+
+def _nearest_power(size: int, smallest: int, largest: int) -> int:
+    powers = [2**k for k in range(3, 11) if smallest <= 2**k <= largest]
+    return min(powers, key=lambda power: abs(power - size))
+
+
+def initialise_normal(module: nn.Module, std: float = 0.02) -> None:
+    """Draw convolution and linear weights from N(0, std^2), batch-norm scales from N(1, std^2) (Radford 2015)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, std)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, std)
+        if isinstance(getattr(layer, "bias", None), nn.Parameter):
+            nn.init.zeros_(layer.bias)
+
+
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """Return float one-hot rows `(N, num_classes)` of int64 labels `(N,)`."""
+    return torch.nn.functional.one_hot(labels, num_classes).float()

@@ -1,0 +1,99 @@
+"""DCGAN: Radford, Metz and Chintala 2015, arXiv 1511.06434, with the widths of the authors' Torch release.
+
+At 64x64 with width 64: 3,576,704 parameters in the generator, 2,765,568 in the discriminator.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.networks.base import Backbone, Generator, halvings, initialise_normal, one_hot
+
+
+def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
+    """Return channels from the layer next to the image (width) to the 4x4 layer, doubling each time."""
+    return [min(width * 2**k, max_width) for k in range(halvings(image_size, network))]
+
+
+def _norm(name: str, channels: int) -> nn.Module:
+    layers = {"batch": nn.BatchNorm2d, "layer": lambda c: nn.GroupNorm(1, c), "none": lambda c: nn.Identity()}
+    if name not in layers:
+        raise UserError(f"norm={name} is not known to dcgan: choose one of {', '.join(layers)}.")
+    return layers[name](channels)
+
+
+class DCGANGenerator(Generator):
+    """Transposed 4x4 convolutions from a latent to an image, batch norm and ReLU between, tanh last.
+
+    image_size: pixels, a power of two from 8 to 256.
+    channels: 1 or 3.
+    width: channels of the layer next to the image; doubles with each halving up to max_width.
+    num_classes: 0, or how many classes; their one-hot code is then concatenated to z (Mirza 2014).
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        num_classes: int = 0,
+        latent_dim: int = 100,
+        width: int = 64,
+        max_width: int = 1024,
+        norm: str = "batch",
+        latent_distribution: str = "normal",
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.image_shape = (channels, image_size, image_size)
+        self.latent_distribution = latent_distribution
+        widths = _widths(image_size, width, max_width, "dcgan")[::-1]
+        layers = [nn.ConvTranspose2d(latent_dim + num_classes, widths[0], 4, 1, 0, bias=norm == "none")]
+        for before, after in zip(widths, [*widths[1:], channels], strict=True):
+            layers += [_norm(norm, before), nn.ReLU(inplace=True)]
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none")]
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+        initialise_normal(self)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z `(N, latent_dim)` to images `(N, C, H, W)` in [-1, 1]."""
+        if self.num_classes:
+            z = torch.cat([z, one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+        return self.layers(z[:, :, None, None])
+
+
+class DCGANBackbone(Backbone):
+    """Strided 4x4 convolutions with leaky ReLU 0.2, no norm on the first; a head makes the logits.
+
+    norm: "batch" as in the paper; "layer" or "none" under a gradient penalty, since batch norm couples samples.
+    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        label_maps: int = 0,
+        width: int = 64,
+        max_width: int = 1024,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        widths = _widths(image_size, width, max_width, "dcgan")
+        layers: list[nn.Module] = []
+        for index, (before, after) in enumerate(zip([channels + label_maps, *widths], widths, strict=False)):
+            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none" and index > 0))
+            layers += [_norm(norm, after)] if index else []
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.feature_dim, self.head_bias, self.label_maps = widths[-1] * 16, norm == "none", label_maps
+        initialise_normal(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
+        return self.layers(images)
+
+    def initialise_head(self, head: nn.Module) -> None:
+        """Draw the head's weights as the paper draws all weights."""
+        initialise_normal(head)
