@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.training.random import draw_latents
 from gan_lightning.training.random import generator as random_stream
 
 CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream of its own
-
-
-def draw(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
-    """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3)."""
-    if distribution == "uniform":
-        unit = torch.rand(count, dim, generator=stream, device=stream.device)
-        return (unit * 2 - 1) * math.sqrt(3)
-    return torch.randn(count, dim, generator=stream, device=stream.device)
 
 
 def latents(network: nn.Module, start: int, stop: int, seed: int) -> Tensor:
     """Return latents `(stop - start, latent_dim)` with the global sample indices [start, stop), on the CPU."""
     blocks = range(start // CHUNK, -(-stop // CHUNK))
     distribution = getattr(network, "latent_distribution", "normal")
-    drawn = [draw(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", b)) for b in blocks]
+    drawn = [draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", b)) for b in blocks]
     offset = start - blocks.start * CHUNK
     return torch.cat(drawn)[offset : offset + stop - start]
 

@@ -7,8 +7,10 @@ the whole batch and take its own rows.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import torch
+from torch import Tensor
 
 
 def key(seed: int, *names: object) -> int:
@@ -20,3 +22,11 @@ def key(seed: int, *names: object) -> int:
 def generator(seed: int, *names: object, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a fresh generator on `device` at the start of the stream called `names` of `seed`."""
     return torch.Generator(device=device).manual_seed(key(seed, *names))
+
+
+def draw_latents(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
+    """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3)."""
+    if distribution == "uniform":
+        unit = torch.rand(count, dim, generator=stream, device=stream.device)
+        return (unit * 2 - 1) * math.sqrt(3)
+    return torch.randn(count, dim, generator=stream, device=stream.device)

@@ -1,0 +1,274 @@
+"""The GAN: who plays against whom, and what each minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_lightning.errors import UserError
+from gan_lightning.inference.sampling import generate
+from gan_lightning.losses import AdversarialLoss, NonSaturating
+from gan_lightning.modules.reporting import Reporting
+from gan_lightning.modules.state import Stateful
+from gan_lightning.regularizers import Constraint, Regularizer
+from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
+from gan_lightning.training.distributed import ReplicaStrategy, average_gradients, broadcast_buffers
+from gan_lightning.training.engine import Engine, Phase
+from gan_lightning.training.player import Player, Schedule, correct_for_lazy_steps
+from gan_lightning.training.random import key
+from gan_lightning.training.scalars import Scalars
+from gan_lightning.training.step import Rows, Step
+
+OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
+ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))  # Radford et al. 2015
+
+
+class GAN(Reporting, Stateful, L.LightningModule):
+    """A generator against a discriminator, with any loss and any regularisers.
+
+    A variant of the game is a subclass that overrides `phases` or one of the losses.
+
+    generator: `forward(z (N, latent_dim), labels (N,) or None)` -> images `(N, C, H, W)` in [-1, 1].
+    discriminator: `forward(images, labels)` -> DiscriminatorOutput, or just the logits.
+    loss: non-saturating by default.
+    regularizers: by name, as they are logged; penalties and constraints.
+    generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
+    schedule: factor on both learning rates over the run's progress (0 to 1), None for constant.
+    d_steps: steps of the discriminator for each of the generator.
+    ema_kimg: half-life of the generator's weight average in thousands of images, None for no average.
+    ema_rampup: the half-life is at most this share of the images seen.
+    accumulate: each batch goes through in this many pieces whose gradients add up.
+    clip_norm: largest gradient norm of a step, None for no limit.
+    seed: of all random numbers of the training.
+    log_every: iterations between two reports of the training scalars.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        loss: AdversarialLoss | None = None,
+        regularizers: Mapping[str, Regularizer | Constraint] | None = None,
+        generator_optimizer: OptimizerFactory = ADAM,
+        discriminator_optimizer: OptimizerFactory = ADAM,
+        schedule: Schedule | None = None,
+        d_steps: int = 1,
+        ema_kimg: float | None = 10.0,
+        ema_rampup: float | None = 0.05,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        seed: int = 0,
+        log_every: int = 20,
+    ) -> None:
+        super().__init__()
+        for name, value in {"d_steps": d_steps, "accumulate": accumulate, "log_every": log_every}.items():
+            if value < 1:
+                raise UserError(f"{name}={value} is out of range: it is a whole number of at least 1.")
+        self.automatic_optimization = False
+        self.generator, self.discriminator = generator, discriminator
+        self.generator_ema = frozen_copy(generator) if ema_kimg else None
+        self.loss = loss or NonSaturating()
+        self.regularizers = dict(regularizers or {})
+        self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
+        self.schedule, self.d_steps = schedule, d_steps
+        self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
+        self.accumulate, self.clip_norm = accumulate, clip_norm
+        self.seed, self.log_every = seed, log_every
+        self.scalars = Scalars()
+        self.players: dict[str, Player] = {}
+        self.engine: Engine | None = None
+
+    # The game --------------------------------------------------------------------------------------------------------
+
+    def phases(self) -> list[Phase]:
+        """Return the turns of one iteration: discriminator, generator, then the lazy regularisers'."""
+        turns = [self._turn("discriminator", self.discriminator_loss), self._turn("generator", self.generator_loss)]
+        return turns + [self._lazy_turn(name) for name, penalty in self._penalties().items() if penalty.every > 1]
+
+    def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
+        """Return what the discriminator minimises, by name."""
+        real, fake = step.real_logits, step.fake_logits
+        self._watch(real, fake)
+        return {"discriminator": self.loss.discriminator(real, fake)}
+
+    def generator_loss(self, step: Step) -> dict[str, Tensor]:
+        """Return what the generator minimises, by name."""
+        real = step.real_logits if self.loss.needs_real else None
+        return {"generator": self.loss.generator(real, step.fake_logits)}
+
+    def head_loss(self, step: Step, player: str) -> dict[str, Tensor]:
+        """Return the terms that the discriminator's head adds for class labels, summed over real and fake by name."""
+        head = getattr(self.discriminator, "head", None)
+        if head is None:
+            return {}
+        terms = head.loss(step.fake_output, step.fake_labels, player, False)
+        if player == "discriminator":
+            for name, value in head.loss(step.real_output, step.labels, player, True).items():
+                terms[name] = terms[name] + value if name in terms else value
+        return {f"{name}_{player}": value for name, value in terms.items()}
+
+    def _turn(self, player: str, loss: Callable[[Step], dict[str, Tensor]]) -> Phase:
+        steady = {name: p for name, p in self._penalties(player).items() if p.every == 1}
+
+        def total(step: Step) -> dict[str, Tensor]:
+            return loss(step) | self.head_loss(step, player) | {name: p(step) for name, p in steady.items()}
+
+        wanted = frozenset().union(*[p.differentiates for p in steady.values()])
+        every = self.d_steps if player == "generator" else 1
+        return Phase(player, self.players[player], total, every, wanted, self._constraints(player))
+
+    def _lazy_turn(self, name: str) -> Phase:
+        penalty = self._penalties()[name]
+        every = penalty.every * (self.d_steps if penalty.player == "generator" else 1)
+        player = self.players[penalty.player]
+        return Phase(
+            name,
+            player,
+            lambda step: {name: penalty(step) * penalty.every},
+            every,
+            penalty.differentiates,
+            self._constraints(player.name),
+        )
+
+    def _penalties(self, player: str | None = None) -> dict[str, Regularizer]:
+        every = {name: r for name, r in self.regularizers.items() if isinstance(r, Regularizer)}
+        return {name: r for name, r in every.items() if player in (None, r.player)}
+
+    def _constraints(self, player: str) -> list[Callable[[], None]]:
+        network = self.player_networks()[player]
+        mine = [c for c in self.regularizers.values() if isinstance(c, Constraint) and c.player == player]
+        return [partial(constraint.apply, network) for constraint in mine]
+
+    def _watch(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Record D(x) and D(G(z)): beliefs where logits are log-odds, else raw scores."""
+        for name, logits in {"D(x)": real_logits, "D(G(z))": fake_logits}.items():
+            logits = logits.detach()
+            self.scalars.add(name, (logits.sigmoid() if self.loss.logits_are_log_odds else logits).mean())
+
+    # Lightning -------------------------------------------------------------------------------------------------------
+
+    def player_networks(self) -> dict[str, nn.Module]:
+        """Return each player's networks; those named so share its parameters."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Build the players and return their optimisers."""
+        for name, network in self.player_networks().items():
+            parameters = list(network.requires_grad_(True).parameters())
+            optimizer = self.optimizer_factories[name](parameters)
+            correct_for_lazy_steps(optimizer, [p.every for p in self._penalties(name).values() if p.every > 1])
+            self.players[name] = Player(name, parameters, optimizer, self.schedule)
+        return [player.optimizer for player in self.players.values()]
+
+    def on_fit_start(self) -> None:
+        """Set up the engine; raises UserError where Lightning's own DDP wrapper would break the game."""
+        strategy = self.trainer.strategy
+        if self.trainer.world_size > 1 and not isinstance(strategy, ReplicaStrategy):
+            raise UserError(
+                f"strategy {type(strategy).__name__} cannot train a GAN, whose players step one at a time: pass "
+                "strategy=gan_lightning.ReplicaStrategy() to the Trainer (trainer=ddp on the command line)."
+            )
+        optimizers = dict(zip(self.players, self._lightning_optimizers(), strict=True))
+        self.engine = Engine(
+            self.phases(),
+            scalars=self.scalars,
+            accumulate=self.accumulate,
+            clip_norm=self.clip_norm,
+            backward=self._backward,
+            optimizer_step=lambda player: optimizers[player.name].step(),
+            reduce_gradients=average_gradients if self.trainer.world_size > 1 else None,
+            unscale=self._unscaler(),
+        )
+        if self.generator_ema is not None:
+            self.average = ExponentialMovingAverage(
+                self.generator, self.generator_ema, self.ema_kimg * 1000, self.ema_rampup
+            )
+        self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
+        self._total_images = self._length_in_images()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Play one iteration on a batch `image` uint8 `(N, C, H, W)` or float `(N, 2)`, `label` `(N,)`."""
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        size = len(batch["image"])
+        images = size * world
+        torch.manual_seed(key(self.seed, self.iteration, "layers", rank))  # for dropout, which takes no generator
+        measure = (self.iteration + 1) % self.log_every == 0
+        self._set_learning_rates()
+        step = Step(
+            self.generator,
+            self.discriminator,
+            prepare(batch),
+            seed=self.seed,
+            iteration=self.iteration,
+            rows=Rows(rank * size, rank * size + size, images),
+            share_fakes=self.engine.shares_fakes(self.iteration),
+            low_precision=self._low_precision,
+        )
+        self.engine.run(step, measure)
+        if self.generator_ema is not None:
+            self.average.update(images, self.images_seen)
+        self.iteration += 1
+        self.images_seen += images
+        if measure:
+            self.flush()
+
+    def sample(
+        self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False
+    ) -> Tensor:
+        """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
+
+        labels: `(n,)` for a conditional generator, None draws them.
+        raw: use the weights as trained, not their average.
+        """
+        network = self.generator if raw or self.generator_ema is None else self.generator_ema
+        return generate(network, start, stop, seed, labels=labels)
+
+    def synchronise_buffers(self) -> None:
+        """Give all processes the same batch-norm statistics; call before they generate together."""
+        broadcast_buffers(self)
+
+    def _set_learning_rates(self) -> None:
+        if self.schedule is not None:
+            for player in self.players.values():
+                player.set_progress(self.images_seen / self._total_images)
+
+    def _length_in_images(self) -> float:
+        """Return the images of the whole run, which schedules stretch over."""
+        epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
+        datamodule = getattr(self.trainer, "datamodule", None)
+        batch_size = getattr(datamodule, "batch_size", 0)
+        lengths = [self.max_kimg * 1000] if self.max_kimg else []
+        lengths += [epochs * batches * batch_size] if epochs > 0 and batch_size else []
+        if self.schedule is not None and not lengths:
+            raise UserError("A learning-rate schedule needs the run's length: set max_kimg or max_epochs.")
+        return min(lengths, default=float("inf"))
+
+    def _lightning_optimizers(self) -> Sequence[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def _backward(self, loss: Tensor) -> None:
+        """Run backward outside autocast, which PyTorch asks for."""
+        if self._low_precision:
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(loss)
+        else:
+            self.manual_backward(loss)
+
+    def _unscaler(self) -> Callable[[Optimizer], None] | None:
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return scaler.unscale_ if scaler is not None else None
+
+
+def prepare(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Bring uint8 images of a batch to float32 in [-1, 1]; floats stay as they are."""
+    image = batch["image"]
+    if image.dtype == torch.uint8:
+        image = image.float().div_(127.5).sub_(1)
+    return {**batch, "image": image}

@@ -1,0 +1,38 @@
+"""The exponential moving average of a generator's weights, measured in images."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class ExponentialMovingAverage:
+    """Keeps `target` the moving average of `source`; buffers (batch-norm statistics) are copied.
+
+    half_life: images after which a weight's old value counts half.
+    rampup: the half-life is at most this share of the images seen, so that the early average is no relic of the
+        start; None is no ramp. Karras et al. 2020, arXiv 2006.06676.
+    """
+
+    def __init__(self, source: nn.Module, target: nn.Module, half_life: float, rampup: float | None = 0.05) -> None:
+        self.half_life, self.rampup = half_life, rampup
+        self._pairs = [list(target.parameters()), list(source.parameters())]
+        self._buffers = [list(target.buffers()), list(source.buffers())]
+
+    @torch.no_grad()
+    def update(self, images: int, images_seen: int) -> None:
+        """Move the average by one step of `images` images, `images_seen` in all before it."""
+        half_life = self.half_life
+        if self.rampup is not None:
+            half_life = min(half_life, images_seen * self.rampup)
+        beta = 0.5 ** (images / max(half_life, 1e-8))
+        torch._foreach_lerp_(*self._pairs, 1 - beta)
+        if self._buffers[0]:
+            torch._foreach_copy_(*self._buffers)
+
+
+def frozen_copy(network: nn.Module) -> nn.Module:
+    """Return a copy that no optimiser and no backward touches."""
+    return copy.deepcopy(network).eval().requires_grad_(False)

@@ -1,0 +1,59 @@
+"""A player of the game: its parameters, the optimiser that moves them, and the schedule of its learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from torch import nn
+from torch.optim import Optimizer
+
+Schedule = Callable[[float], float]
+"""Maps progress, the share of the run's images already seen (0 to 1), to a factor on the learning rate."""
+
+
+class Player:
+    """One side of the game.
+
+    name: "generator", "discriminator", or what a subclass of GAN calls its own.
+    parameters: those that move; a parameter may belong to two players.
+    optimizer: a torch optimiser over exactly these parameters.
+    schedule: the factor on the learning rate over the run, or None where it stays.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Iterable[nn.Parameter],
+        optimizer: Optimizer,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self.name = name
+        self.parameters = list(parameters)
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+
+    @property
+    def learning_rate(self) -> float:
+        """Return the learning rate of the first parameter group as it is now."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_progress(self, progress: float) -> None:
+        """Set the learning rates to what the schedule says at `progress` (0 to 1) of the run."""
+        if self.schedule is not None:
+            factor = self.schedule(progress)
+            for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+                group["lr"] = rate * factor
+
+
+def correct_for_lazy_steps(optimizer: Optimizer, intervals: Iterable[int]) -> None:
+    """Make up for the further steps of lazy regularisers, one every `interval` steps each (Karras et al. 2019).
+
+    With c = 1 / (1 + sum 1/interval), so k / (k + 1) for a single one, Adam's lr becomes lr * c and its betas
+    beta^c; optimisers without betas take the extra gradient as it is. arXiv 1912.04958, appendix B.
+    """
+    c = 1 / (1 + sum(1 / interval for interval in intervals))
+    for group in optimizer.param_groups:
+        if "betas" in group and c < 1:
+            group["lr"] *= c
+            group["betas"] = tuple(beta**c for beta in group["betas"])

@@ -1,0 +1,39 @@
+"""Learning-rate schedules over the run, as factors of progress: the share of the run's images already seen."""
+
+from __future__ import annotations
+
+import math
+
+from gan_lightning.errors import UserError
+
+
+class LinearDecay:
+    """1 until `start`, then straight down to `final` at the end of the run.
+
+    start: share of the run (0 to 1) after which the decay begins.
+    final: factor at the end.
+    """
+
+    def __init__(self, start: float = 0.0, final: float = 0.0) -> None:
+        if not 0 <= start < 1:
+            raise UserError(f"schedule.start={start} is out of range: the decay starts at a share in [0, 1) of the run.")
+        self.start, self.final = start, final
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor at `progress`."""
+        share = min(max((progress - self.start) / (1 - self.start), 0.0), 1.0)
+        return 1 + (self.final - 1) * share
+
+
+class Cosine:
+    """Half a cosine from 1 to `final` over the run. Loshchilov and Hutter 2016, arXiv 1608.03983.
+
+    final: factor at the end.
+    """
+
+    def __init__(self, final: float = 0.0) -> None:
+        self.final = final
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor at `progress`."""
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2

@@ -1,0 +1,224 @@
+"""One iteration as losses and regularisers see it: the batch, and what the networks say of it, computed on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.networks.base import DiscriminatorOutput, as_output
+from gan_lightning.training.random import draw_latents
+from gan_lightning.training.random import generator as random_stream
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows [start, stop) of the global batch of `total` these are."""
+
+    start: int
+    stop: int
+    total: int
+
+
+class Step:
+    """The batch and lazily computed latents, fakes and logits; losses and regularisers read only this.
+
+    A cached value remembers which players' parameters it depends on and is dropped when one of them moves, and when
+    another player's turn begins: nobody sees stale logits, or a graph through frozen parameters.
+
+    batch: `image` float in [-1, 1], `label` int64 where there are labels.
+    share_fakes: the generator has its turn in this iteration, so fakes are made once, with their graph, for both.
+    low_precision: forwards run under autocast or compiled, so penalties need a float32 pass of their own.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        batch: dict[str, Tensor],
+        *,
+        seed: int = 0,
+        iteration: int = 0,
+        rows: Rows | None = None,
+        share_fakes: bool = False,
+        low_precision: bool = False,
+    ) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.batch, self.seed, self.iteration = batch, seed, iteration
+        self.size = len(batch["image"])
+        self.rows = rows or Rows(0, self.size, self.size)
+        self.share_fakes, self.low_precision = share_fakes, low_precision
+        self.differentiates: frozenset[str] = frozenset()
+        self.mover = ""
+        self._cache: dict[str, tuple[frozenset[str], object]] = {}
+
+    # What engine and modules call ----------------------------------------------------------------------------------
+
+    def begin(self, player: str, differentiates: frozenset[str] = frozenset()) -> None:
+        """Start a turn of `player`; `differentiates` names the inputs ("real", "fake") whose gradients it wants."""
+        self.mover, self.differentiates = player, differentiates
+        self._drop("discriminator")
+
+    def moved(self, player: str) -> None:
+        """Forget all that depended on `player`, whose parameters have just changed."""
+        self._drop(player)
+
+    def split(self, parts: int) -> list[Step]:
+        """Return the step in `parts` equal pieces, for gradient accumulation; each draws its own rows' numbers."""
+        if parts == 1:
+            return [self]
+        return [self._piece(part * self.size // parts, (part + 1) * self.size // parts) for part in range(parts)]
+
+    # Random numbers ------------------------------------------------------------------------------------------------
+
+    def random(self, purpose: str) -> torch.Generator:
+        """Return the stream of this iteration for `purpose`, on the batch's device, at its start."""
+        return random_stream(self.seed, self.iteration, purpose, device=self.batch["image"].device)
+
+    def draw(self, purpose: str, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
+        """Return this process's rows of `draw(global batch size, stream)`."""
+        return draw(self.rows.total, self.random(purpose))[self.rows.start : self.rows.stop]
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """Return U[0, 1) numbers `(N, *shape)`."""
+        device = self.batch["image"].device
+        return self.draw(purpose, lambda n, stream: torch.rand(n, *shape, generator=stream, device=device))
+
+    # What losses and regularisers read -----------------------------------------------------------------------------
+
+    @property
+    def real(self) -> Tensor:
+        """Real images `(N, C, H, W)` in [-1, 1], or points `(N, 2)`."""
+        return self._cached("real", {"discriminator"}, lambda: self._leaf(self.batch["image"], "real"))
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Classes `(N,)` of the real images, None where the game is unconditional."""
+        return self.batch.get("label") if self._conditional else None
+
+    @property
+    def latents(self) -> Tensor:
+        """Latents `(N, latent_dim)`."""
+        return self._cached("latents", set(), self._draw_latents)
+
+    @property
+    def fake_labels(self) -> Tensor | None:
+        """Classes `(N,)` that the fakes are asked to be: uniform draws, None where the game is unconditional."""
+        if not getattr(self.generator, "num_classes", 0):
+            return self.labels
+        return self._cached("fake_labels", set(), self._draw_labels)
+
+    @property
+    def fake(self) -> Tensor:
+        """Generated images; in the generator's turn with their graph, else cut off from it."""
+        if self.mover == "generator":
+            return self._cached("attached", {"generator"}, self._generate)
+        return self._cached("detached", {"generator", "discriminator"}, self._detached_fake)
+
+    @property
+    def real_output(self) -> DiscriminatorOutput:
+        """What the discriminator says of the real images."""
+        return self._cached("real_output", {"discriminator"}, lambda: self._judge(self.real, self.labels))
+
+    @property
+    def fake_output(self) -> DiscriminatorOutput:
+        """What the discriminator says of the fakes."""
+        needs = {"discriminator", "generator"}
+        return self._cached("fake_output", needs, lambda: self._judge(self.fake, self.fake_labels))
+
+    @property
+    def real_logits(self) -> Tensor:
+        """Logits of the real images."""
+        return self.real_output.logits
+
+    @property
+    def fake_logits(self) -> Tensor:
+        """Logits of the fakes."""
+        return self.fake_output.logits
+
+    def differentiable(self, which: str) -> tuple[Tensor, Tensor]:
+        """Return (images, logits) of "real" or "fake" with a graph from logits to images.
+
+        The logits that the loss used serve again where they can; under low precision, or where this turn did not
+        announce the wish, a float32 pass is made.
+        """
+        images = self.real if which == "real" else self.fake
+        if which in self.differentiates and not self.low_precision:
+            return images, self.real_logits if which == "real" else self.fake_logits
+        leaf = images.detach().float().requires_grad_()
+        return leaf, self.discriminate(leaf, self.labels if which == "real" else self.fake_labels).logits
+
+    def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        """Run the discriminator uncached, in float32 and not compiled: the way for input gradients."""
+        with torch.autocast(images.device.type, enabled=False):
+            return as_output(self.discriminator.forward(images.float(), labels))
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _conditional(self) -> bool:
+        return bool(getattr(self.generator, "num_classes", 0) or getattr(self.discriminator, "needs_labels", False))
+
+    def _judge(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
+        return as_output(self.discriminator(images, labels))
+
+    def _leaf(self, images: Tensor, which: str) -> Tensor:
+        wanted = which in self.differentiates and not self.low_precision
+        return images.detach().requires_grad_() if wanted else images
+
+    def _draw_latents(self) -> Tensor:
+        distribution = getattr(self.generator, "latent_distribution", "normal")
+        return self.draw("latents", lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
+
+    def _draw_labels(self) -> Tensor:
+        classes, device = self.generator.num_classes, self.batch["image"].device
+        return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
+
+    def _generate(self) -> Tensor:
+        return self.generator(self.latents, self.fake_labels if self.generator_is_conditional else None)
+
+    @property
+    def generator_is_conditional(self) -> bool:
+        """Whether the generator takes labels."""
+        return bool(getattr(self.generator, "num_classes", 0))
+
+    def _detached_fake(self) -> Tensor:
+        if self.share_fakes:
+            with trainable(self.generator):
+                images = self._cached("attached", {"generator"}, self._generate)
+        else:
+            with torch.no_grad():
+                images = self._generate()
+        return self._leaf(images.detach(), "fake")
+
+    def _piece(self, low: int, high: int) -> Step:
+        batch = {name: values[low:high] for name, values in self.batch.items()}
+        rows = Rows(self.rows.start + low, self.rows.start + high, self.rows.total)
+        options = {"seed": self.seed, "iteration": self.iteration, "low_precision": self.low_precision}
+        piece = Step(self.generator, self.discriminator, batch, rows=rows, **options)
+        piece.begin(self.mover, self.differentiates)
+        return piece
+
+    def _cached(self, name: str, needs: set[str], compute: Callable):
+        if name not in self._cache:
+            self._cache[name] = (frozenset(needs), compute())
+        return self._cache[name][1]
+
+    def _drop(self, player: str) -> None:
+        self._cache = {name: entry for name, entry in self._cache.items() if player not in entry[0]}
+
+
+@contextmanager
+def trainable(network: nn.Module) -> Iterator[None]:
+    """Let a frozen network record a graph for a moment."""
+    frozen = [parameter for parameter in network.parameters() if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
