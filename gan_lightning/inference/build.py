@@ -1,0 +1,112 @@
+"""From a file's description to a network, without trusting the file: its classes by exact name, its sizes last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from gan_lightning.errors import UserError
+from gan_lightning.inference.read import Stored, Tensors
+from gan_lightning.networks.registry import LOADABLE, Factory, resolve
+
+
+def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
+    """Return the network that `stored` describes, with its weights.
+
+    It is first built without memory (meta device) and compared with the file's tensors, since a description may ask
+    for any size. Only then it is built for real: what is in no state dict (constants, plain attributes) comes from
+    the constructor.
+    """
+    if not isinstance(stored.network, dict) or not isinstance(stored.network.get("_target_"), str):
+        raise UserError(
+            f"{stored.path} does not say how its generator is built: derive the class from "
+            f"gan_lightning.networks.base.Generator before training, or build it yourself and pass network=."
+        )
+    with _at_most(8 * len(stored.tensors) + 1000, stored), torch.device("meta"):
+        outline = _outline(stored, trusted)
+    if outline is not None:
+        compare(stored, outline.state_dict())
+    with torch.random.fork_rng(devices=[]):
+        return fill(stored, _construct_named(stored, trusted))
+
+
+def fill(stored: Stored, network: nn.Module) -> nn.Module:
+    """Load the file's tensors into `network`; raise UserError naming the keys where they don't fit."""
+    compare(stored, network.state_dict())
+    network.load_state_dict(stored.tensors)
+    return network.eval().requires_grad_(False)
+
+
+def compare(stored: Stored, expected: Tensors) -> None:
+    """Raise UserError unless the file's tensors have the names and shapes of `expected`."""
+    shapes = {key: tuple(value.shape) for key, value in expected.items() if isinstance(value, torch.Tensor)}
+    found = {key: tuple(tensor.shape) for key, tensor in stored.tensors.items()}
+    wrong = [f"{k} is {found[k]} instead of {shapes[k]}" for k in shapes if k in found and found[k] != shapes[k]]
+    problems = {
+        "missing": [key for key in shapes if key not in found],
+        "unexpected": [key for key in found if key not in shapes],
+        "of another shape": wrong,
+    }
+    told = "; ".join(f"{name}: {_few(keys)}" for name, keys in problems.items() if keys)
+    if told:
+        raise UserError(f"The tensors in {stored.path} do not fit the network it describes ({told}).")
+
+
+def _few(keys: list[str], most: int = 3) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
+def _outline(stored: Stored, trusted: dict[str, Factory]) -> nn.Module | None:
+    """Return the network on the meta device; None for a user's own class that cannot be built there."""
+    try:
+        return _construct_named(stored, trusted)
+    except UserError as error:
+        if stored.network["_target_"] in LOADABLE or not isinstance(error.__cause__, RuntimeError):
+            raise
+        return None
+
+
+def _construct_named(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
+    try:
+        network = _construct(stored.network, trusted)
+    except UserError:
+        raise
+    except Exception as error:  # the arguments are foreign data: anything may go wrong in a constructor
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"The network that {stored.path} describes cannot be built: {reason}.") from error
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{stored.network['_target_']} in {stored.path} is not a torch.nn.Module.")
+    return network
+
+
+def _construct(node: Any, trusted: dict[str, Factory]) -> Any:
+    """Follow `_target_` in nested containers, each under the same allow-list; leave all else as it is."""
+    if isinstance(node, list):
+        return [_construct(item, trusted) for item in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: _construct(value, trusted) for key, value in node.items() if key != "_target_"}
+    return resolve(node["_target_"], trusted)(**arguments) if "_target_" in node else arguments
+
+
+@contextmanager
+def _at_most(limit: int, stored: Stored) -> Iterator[None]:
+    """Stop a network that asks for many times more layers than the file has tensors (depth: 10**9)."""
+    count = 0
+
+    def registered(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise UserError(f"{stored.path} describes a network with far more layers than it has tensors.")
+
+    hook = register_module_parameter_registration_hook(registered)
+    try:
+        yield
+    finally:
+        hook.remove()

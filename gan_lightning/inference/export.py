@@ -1,0 +1,128 @@
+"""Writing a generator for others: safetensors + JSON for Python, ONNX for everything else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.inference.load import LoadedGenerator
+from gan_lightning.inference.read import FORMAT
+from gan_lightning.paths import write_atomically
+
+TOLERANCE = 1e-4  # largest difference between ONNX and PyTorch, images in [-1, 1]
+
+
+def export_generator(network: nn.Module, folder: Path | str, description: dict[str, Any]) -> Path:
+    """Write `folder`/generator.safetensors and generator.json; return the first.
+
+    description: the "gan_lightning" entry of a checkpoint; what belongs to training only is left out.
+    """
+    networks = description.get("networks") or {}
+    return export_safetensors(
+        network, Path(folder) / "generator.safetensors", {**description, "network": networks.get("generator")}
+    )
+
+
+def export_safetensors(network: nn.Module, path: Path | str, description: dict[str, Any]) -> Path:
+    """Write the network's tensors to `path` and what builds it again to the .json beside it; return `path`."""
+    from safetensors.torch import save_file
+
+    told = {key: description[key] for key in ("network", "data", "images_seen", "scores") if key in description}
+    text = json.dumps({"format": FORMAT, **told}, indent=2) + "\n"
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
+    path = write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return path
+
+
+class _Signature(nn.Module):
+    """The generator with exactly the inputs that it has: z, and label where there are classes."""
+
+    def __init__(self, network: nn.Module, conditional: bool) -> None:
+        super().__init__()
+        self.network, self.conditional = network, conditional
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.network(z, label) if self.conditional else self.network(z)
+
+
+def export_onnx(loaded: LoadedGenerator, path: Path | str) -> Path:
+    """Write `path` with inputs z `(batch, latent_dim)` (and label `(batch,)`), output image in [-1, 1]; return it.
+
+    Any batch size. The file is compared with PyTorch through onnxruntime before it takes its name.
+    Raises UserError where the ONNX packages are missing or the two disagree by more than TOLERANCE.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"export=onnx needs the package {error.name}: pip install 'gan-lightning[onnx]'.") from error
+    network = _Signature(loaded.network, bool(loaded.num_classes)).eval()
+    return write_atomically(path, lambda temporary: _write_and_check(network, loaded, temporary))
+
+
+def _write_and_check(network: nn.Module, loaded: LoadedGenerator, path: Path) -> None:
+    inputs = _example(loaded, 2)
+    batch = torch.export.Dim("batch")
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=["image"],
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            dynamo=True,
+            verbose=False,
+        )
+        program.model.metadata_props["gan_lightning"] = json.dumps(_notes(loaded))
+        program.save(path, external_data=False)
+    worst = max(_difference(network, _example(loaded, n), path) for n in (1, 2, 5))
+    if not worst < TOLERANCE:
+        raise UserError(f"The ONNX file differs from PyTorch by {worst:.1e}, more than {TOLERANCE}: it was not kept.")
+
+
+def _example(loaded: LoadedGenerator, batch: int) -> dict[str, Tensor]:
+    device, stream = loaded.device, torch.Generator().manual_seed(batch)
+    inputs = {"z": torch.randn(batch, loaded.network.latent_dim, generator=stream).to(device)}
+    if loaded.num_classes:
+        inputs["label"] = torch.randint(loaded.num_classes, (batch,), generator=stream).to(device)
+    return inputs
+
+
+def _difference(network: nn.Module, inputs: dict[str, Tensor], path: Path) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(["image"], {name: value.cpu().numpy() for name, value in inputs.items()})[0]
+    with torch.no_grad():
+        expected = network(*inputs.values()).cpu()
+    return (torch.from_numpy(found) - expected).abs().max().item()
+
+
+def _notes(loaded: LoadedGenerator) -> dict[str, Any]:
+    distribution = getattr(loaded.network, "latent_distribution", "normal")
+    notes = {"latent_distribution": distribution, "image_range": [-1, 1], "class_names": loaded.class_names}
+    return {**notes, "images_seen": loaded.images_seen}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own chatter (warnings, logging) from the user: the check above tells what matters."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,139 @@
+"""`gan_lightning.load(path).sample(16)`: a trained generator without its data, its trainer or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError, suggest
+from gan_lightning.inference import sampling
+from gan_lightning.inference.build import build, fill
+from gan_lightning.inference.images import to_unit
+from gan_lightning.inference.read import Stored, read
+from gan_lightning.networks.registry import Factory, trust
+
+Labels = int | str | Sequence[int | str] | Tensor
+
+
+def load(
+    path: Path | str,
+    trusted: Iterable[Factory | str] = (),
+    raw: bool = False,
+    device: str | torch.device = "cpu",
+    network: nn.Module | None = None,
+) -> LoadedGenerator:
+    """Return the trained generator at `path`: a checkpoint, an exported generator.safetensors, or a run's folder.
+
+    In a folder the first of these counts: checkpoints/best.ckpt, checkpoints/last.ckpt, generator.safetensors.
+    The file is data: it can name only gan_lightning's own classes and those in `trusted`, and none of it is executed.
+
+    trusted: your own generator classes (or their dotted names, which are then imported) that the file may name.
+    raw: the weights as trained, not their moving average.
+    device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the fastest there is.
+    network: an instance to fill, for a class that the file cannot describe.
+    Raises UserError for a file that is not there, not ours, damaged, or not trusted.
+    """
+    place = choose_device(device)
+    stored = read(path, raw)
+    filled = build(stored, trust(trusted)) if network is None else fill(stored, network)
+    return LoadedGenerator(filled, stored).to(place)
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """Return the torch device called `name` ("auto": the fastest there is); raise UserError if it is not there."""
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device={name} cannot be used here: choose device=cpu or device=auto.") from error
+    return device
+
+
+class LoadedGenerator:
+    """A trained generator in evaluation mode, and what its file tells about it.
+
+    network: the nn.Module, z `(N, latent_dim)` -> images `(N, *image_shape)` in [-1, 1].
+    config: the resolved configuration of its training, None if the file has none; data only.
+    images_seen: real images that training had used; scores: its last evaluation.
+    """
+
+    def __init__(self, network: nn.Module, stored: Stored) -> None:
+        lacking = [name for name in ("latent_dim", "num_classes", "image_shape") if not hasattr(network, name)]
+        if lacking:
+            raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
+        self.network = network
+        self.path = stored.path
+        self.description: dict[str, Any] = {**stored.description, "network": stored.network}
+        self.config: dict[str, Any] | None = stored.description.get("config")
+        self.images_seen: int | None = stored.description.get("images_seen")
+        self.scores: dict[str, float] = stored.description.get("scores") or {}
+        self.image_shape: tuple[int, ...] = tuple(network.image_shape)
+        self.num_classes: int = network.num_classes
+        names = (stored.description.get("data") or {}).get("class_names")
+        self.class_names: list[str] | None = [str(name) for name in names] if names else None
+
+    def sample(self, n: int, seed: int = 0, labels: Labels | None = None, batch_size: int = 64) -> Tensor:
+        """Return `n` images `(n, C, H, W)`, float32 in [0, 1], on this generator's device; 2-D points are as they are.
+
+        The first samples of a seed are the same for any n and batch_size (up to float rounding).
+        labels: a class number or name for all, or `n` of them; None draws classes uniformly.
+        """
+        if not isinstance(n, int) or n < 1:
+            raise UserError(f"n={n} samples cannot be drawn: give a whole number from 1.")
+        images = self.generate(0, n, seed, labels, batch_size)
+        return to_unit(images) if len(self.image_shape) == 3 else images.float()
+
+    def generate(
+        self, start: int, stop: int, seed: int = 0, labels: Labels | None = None, batch_size: int = 64
+    ) -> Tensor:
+        """Return samples number [start, stop) of stream `seed`: `(stop - start, *image_shape)` in [-1, 1]."""
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size} is too small: give a whole number from 1.")
+        chosen = self.class_labels(labels, stop - start)
+        return sampling.generate(self.network, start, stop, seed, batch_size, chosen)
+
+    def class_labels(self, labels: Labels | None, count: int) -> Tensor | None:
+        """Return `labels` as int64 `(count,)`, names resolved, one label repeated; None stays None."""
+        if labels is None:
+            return None
+        if not self.num_classes:
+            raise UserError(f"Labels were given, but the generator in {self.path} has no classes: leave them out.")
+        many = labels.tolist() if isinstance(labels, Tensor) else labels
+        many = [many] * count if isinstance(many, int | str) else list(many)
+        if len(many) != count:
+            raise UserError(f"There are {len(many)} labels for {count} samples: give one, or one for each.")
+        return torch.tensor([self._class_number(label) for label in many], dtype=torch.int64)
+
+    def _class_number(self, label: int | str) -> int:
+        if isinstance(label, str) and label in (self.class_names or ()):
+            return self.class_names.index(label)
+        if isinstance(label, str):
+            raise UserError(
+                f"There is no class called {label!r}: choose one of {suggest(label, self.class_names or ())}."
+            )
+        if not 0 <= label < self.num_classes:
+            raise UserError(f"There is no class {label}: the generator knows 0 to {self.num_classes - 1}.")
+        return int(label)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move to `device` and return itself."""
+        self.network.to(choose_device(device))
+        return self
+
+    def __repr__(self) -> str:
+        parts = [type(self.network).__name__, "x".join(map(str, self.image_shape))]
+        parts += [f"{self.num_classes} classes"] if self.num_classes else []
+        parts += [f"{self.images_seen} images seen"] if self.images_seen is not None else []
+        parts += [f"{name} {value:.4g}" for name, value in self.scores.items()]
+        return f"LoadedGenerator({', '.join(parts)}, from {self.path}, on {self.device})"

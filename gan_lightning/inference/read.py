@@ -1,0 +1,128 @@
+"""From a path to plain data: which file is meant, its description and its tensors. Nothing here builds or runs."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_lightning.errors import UserError
+
+CANDIDATES = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt", "generator.safetensors")
+FORMAT = 1
+Tensors = dict[str, Tensor]
+
+
+class Stored(NamedTuple):
+    """What a file says of a generator: `network` is `{"_target_": name, **arguments}`, or None if not recorded."""
+
+    path: Path
+    network: dict[str, Any] | None
+    tensors: Tensors
+    description: dict[str, Any]
+
+
+def locate(path: Path | str) -> Path:
+    """Return the file that `path` means: itself, or in a run's folder the first of CANDIDATES that is there."""
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(
+            f"There is no checkpoint at {path}: give a .ckpt file, a generator.safetensors, or a run's folder."
+        )
+    for name in CANDIDATES:
+        if (path / name).is_file():
+            return path / name
+    raise UserError(f"The folder {path} holds no generator: looked for {', '.join(CANDIDATES)}.")
+
+
+def read(path: Path | str, raw: bool = False) -> Stored:
+    """Read a checkpoint, a run's folder or an exported generator; raise UserError for anything else.
+
+    raw: the weights as trained, not their moving average.
+    """
+    path = locate(path)
+    stored = _read_safetensors(path, raw) if path.suffix == ".safetensors" else _read_checkpoint(path, raw)
+    # Tensors that claim more than the file holds (stride 0) would swell when copied; 4 leaves room for shared weights.
+    if sum(tensor.nbytes for tensor in stored.tensors.values()) > 4 * path.stat().st_size:
+        raise UserError(f"{path} is corrupt: its tensors claim to be larger than the file.")
+    return stored
+
+
+def _read_checkpoint(path: Path, raw: bool) -> Stored:
+    checkpoint = torch_load(path)
+    missing = [key for key in ("gan_lightning", "state_dict") if not _is_dict(checkpoint, key)]
+    if missing:
+        raise UserError(f"{path} is a torch file but no checkpoint of gan_lightning: it has no {missing[0]!r} entry.")
+    description = _checked(path, checkpoint["gan_lightning"])
+    tensors = _generator_tensors(path, checkpoint["state_dict"], raw)
+    networks = description["networks"] if _is_dict(description, "networks") else {}
+    return Stored(path, networks.get("generator"), tensors, description)
+
+
+def torch_load(path: Path) -> Any:
+    """Return torch.load(path, weights_only=True), its failures told as UserErrors."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "nsupported" not in str(error):
+            raise _corrupt(path) from error
+        raise UserError(
+            f"{path} is refused: it holds more than tensors and plain data, and reading it could run foreign code."
+        ) from error
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # torch reports damage as RuntimeError, EOFError, KeyError, ... depending on the place
+        raise _corrupt(path) from error
+
+
+def _corrupt(path: Path) -> UserError:
+    return UserError(f"{path} cannot be read as a checkpoint: it is corrupt, cut off, or of another kind.")
+
+
+def _generator_tensors(path: Path, state: dict[str, Any], raw: bool) -> Tensors:
+    for prefix in ("generator.",) if raw else ("generator_ema.", "generator."):
+        tensors = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
+        if tensors and all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+            return tensors
+    raise UserError(f"{path} has no generator: no entry of its 'state_dict' begins with 'generator.'.")
+
+
+def _read_safetensors(path: Path, raw: bool) -> Stored:
+    if raw:
+        raise UserError(f"{path} holds one set of weights only: for raw=true give the run's .ckpt file.")
+    description = _read_json(path.with_suffix(".json"), beside=path)
+    import safetensors.torch
+
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read as safetensors: it is corrupt or cut off ({error}).") from error
+    return Stored(path, description.get("network"), tensors, description)
+
+
+def _read_json(path: Path, beside: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing beside {beside.name}: it says how to build the network, copy it along.")
+    try:
+        return _checked(path, json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError, OSError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}.") from error
+
+
+def _checked(path: Path, description: Any) -> dict[str, Any]:
+    version = description.get("format") if isinstance(description, dict) else None
+    if not isinstance(version, int):
+        raise UserError(f"{path} was not written by gan_lightning: it has no 'format' number.")
+    if version > FORMAT:
+        raise UserError(f"{path} has format {version}, this gan_lightning reads up to {FORMAT}: install a newer one.")
+    return description
+
+
+def _is_dict(container: Any, key: str) -> bool:
+    return isinstance(container, dict) and isinstance(container.get(key), dict)

@@ -1,0 +1,59 @@
+"""The exact names of the classes that a file may ask for. A new network that is to be loaded goes into this list.
+
+Exact names, never module prefixes: a prefix would admit everything that such a module happens to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gan_lightning.errors import UserError
+
+LOADABLE = (
+    "gan_lightning.networks.dcgan.DCGANGenerator",
+    "gan_lightning.networks.mlp.MLPGenerator",
+    "gan_lightning.networks.mlp2d.MLP2dGenerator",
+)
+
+Factory = Callable[..., Any]
+
+
+def full_name(factory: Factory) -> str:
+    """Return "package.module.Class" as a checkpoint records it."""
+    return f"{factory.__module__}.{factory.__qualname__}"
+
+
+def trust(items: Iterable[Factory | str]) -> dict[str, Factory]:
+    """Return name -> class for what the user trusts; dotted names are the user's own words, so they are imported."""
+    known = {}
+    for item in [items] if isinstance(items, str) or callable(items) else items:
+        factory = _import(item) if isinstance(item, str) else item
+        known[full_name(factory)] = factory
+        if isinstance(item, str):
+            known[item] = factory  # a package may export a class under a shorter name than its own
+    return known
+
+
+def resolve(name: str, trusted: dict[str, Factory]) -> Factory:
+    """Return the class called `name` if it is trusted or one of ours; raise UserError before importing any other."""
+    if name in trusted:
+        return trusted[name]
+    if name not in LOADABLE:
+        raise UserError(
+            f"The file asks for the class {name}, which is not one of gan_lightning's: if you trust it, load with "
+            f"trusted=[{str(name).rpartition('.')[2]}] in Python or trusted=[{name}] on the command line."
+        )
+    return _import(name)
+
+
+def _import(name: str) -> Factory:
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"The class {name} cannot be imported ({error}): give its full dotted name, and put its package's folder "
+            f"on PYTHONPATH."
+        ) from error
