@@ -1,0 +1,168 @@
+"""Features of a small classifier that is trained once on the labelled data set itself: for data Inception never saw."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Subset
+
+from gan_lightning.errors import UserError
+from gan_lightning.metrics.base import Extractor
+from gan_lightning.metrics.collective import from_rank_zero
+from gan_lightning.paths import cache_dir, write_atomically
+from gan_lightning.training.random import generator, key
+
+VERSION = 1  # of network and recipe: part of the cache's key, to be raised with any change of either
+SIDE = 32  # larger images are averaged down to this many pixels
+MOST_IMAGES = 50_000
+WIDTH = 128
+
+
+class Classifier(Extractor):
+    """128 penultimate features and K class logits of a convolutional net that knows the data set's own classes.
+
+    Trained on 80% of the training split (at most 50,000 images, at most 32 x 32 pixels), its accuracy on the other 20%
+    is printed, and both are cached under the data's fingerprint. Scores are marked `[classifier]`: they compare
+    generators on this data set, not with published numbers.
+
+    epochs: passes over the 80%. seed: of split, initial weights and order.
+    """
+
+    name = "classifier"
+    suffix = "[classifier]"
+    feature_dim = WIDTH
+
+    def __init__(self, epochs: int = 15, seed: int = 0) -> None:
+        self.epochs = epochs
+        self.seed = seed
+        self.accuracy: float | None = None
+        self.num_classes = 0
+
+    def check(self, data: Any) -> None:
+        """Raise a UserError for a data set without labels."""
+        self.num_classes = data.num_classes
+        if not data.num_classes:
+            raise UserError(
+                f"extractor=classifier learns the classes of the data set, and data={data.name} is unlabelled: use "
+                "extractor=inception or metrics=[]."
+            )
+
+    def prepare(self, data: Any, device: torch.device | str) -> None:
+        """Load the trained classifier of `data`, or train it on `device` (rank zero does, the others receive it)."""
+        self.check(data)
+        if self.accuracy is None:
+            state = from_rank_zero(lambda: self._cached(data, torch.device(device)))
+            self.accuracy = float(state.pop("accuracy"))
+            self.network = _network(data.image_shape[0], self.num_classes, self.seed)
+            self.network.load_state_dict(state)
+            self.network.eval().requires_grad_(False)
+            self.fingerprint = f"classifier-{VERSION}-{_hash(state)}"
+        self.network.to(device)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features `(N, 128)` and logits `(N, K)`."""
+        features = self.network[:-1](_pixels(images))
+        return features, self.network[-1](features)
+
+    def _cached(self, data: Any, device: torch.device) -> dict[str, Tensor]:
+        identity = f"{data.fingerprint('train')}/{data.num_classes}/{VERSION}/{self.epochs}/{self.seed}"
+        path = cache_dir() / "classifiers" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
+        state = _read(path)
+        if state is None:
+            state = self._train(data, device)
+            write_atomically(path, lambda temporary: save_file(state, temporary))
+        return state
+
+    def _train(self, data: Any, device: torch.device) -> dict[str, Tensor]:
+        images, labels = _load(data, self.seed)
+        network = _network(images.shape[1], self.num_classes, self.seed).to(device)
+        held_out = len(images) // 5
+        _fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
+        accuracy = _accuracy(network, images[:held_out].to(device), labels[:held_out].to(device))
+        print(f"Trained the classifier of {data.name}: {accuracy:.2%} right on {held_out:,} held-out images.")
+        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        return {**state, "accuracy": torch.tensor(accuracy, dtype=torch.float64)}
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):  # a damaged file is trained anew
+        return None
+
+
+def _hash(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(state[name].numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _load(data: Any, seed: int) -> tuple[Tensor, Tensor]:
+    """Return images `(N, C, h, w)`, averaged down, and labels `(N,)` in a random order that `seed` fixes."""
+    reference = data.reference("train")
+    chosen = torch.randperm(len(reference), generator=generator(seed, "classifier", "split"))[:MOST_IMAGES]
+    workers = getattr(data, "num_workers", 0)
+    loader = DataLoader(
+        Subset(reference, chosen.tolist()), batch_size=256, num_workers=workers, generator=generator(seed, "workers")
+    )
+    batches = [(_shrink(batch["image"]), batch["label"]) for batch in loader]
+    images, labels = zip(*batches, strict=True)
+    return torch.cat(images), torch.cat(labels).long()
+
+
+def _shrink(images: Tensor) -> Tensor:
+    if max(images.shape[-2:]) <= SIDE:
+        return images
+    return functional.adaptive_avg_pool2d(images.float(), SIDE).round().byte()
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return _shrink(images).float() / 127.5 - 1
+
+
+def _network(channels: int, classes: int, seed: int) -> nn.Sequential:
+    """Return a net of about 0.2 million weights whose last layer is the linear classifier."""
+
+    def block(inputs: int, outputs: int, kernel: int = 3) -> list[nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
+        return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    with torch.random.fork_rng(devices=[]):  # initial weights come from the global random state, which is training's
+        torch.default_generator.manual_seed(key(seed, "classifier", "weights"))
+        layers = [*block(channels, 32, 5), *block(32, 64), *block(64, 128), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
+        return nn.Sequential(*layers, nn.Linear(4 * 128, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
+
+
+def _fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: int, batch_size: int = 64) -> None:
+    order = generator(seed, "classifier", "order")
+    steps = epochs * -(-len(images) // batch_size)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
+    network.train()
+    with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+        for _ in range(epochs):
+            for rows in torch.randperm(len(images), generator=order).split(batch_size):
+                rows = rows.to(images.device)
+                loss = functional.cross_entropy(network(_pixels(images[rows])), labels[rows], label_smoothing=0.05)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+
+
+@torch.no_grad()
+def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    network.eval()
+    right = [
+        (network(_pixels(batch)).argmax(1) == truth).sum()
+        for batch, truth in zip(images.split(256), labels.split(256), strict=True)
+    ]
+    return float(sum(right)) / max(len(images), 1)

@@ -1,0 +1,55 @@
+"""Inception score: torchmetrics' class with a `compute` that is deterministic and agrees with torch-fidelity."""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torchmetrics.image.inception as library
+from torch import Tensor, nn
+from torchmetrics.utilities import dim_zero_cat
+
+from gan_lightning.metrics.base import LOCAL, Setting
+
+
+class InceptionScore(library.InceptionScore):
+    """exp E KL(p(y|x) || p(y)), mean and population std over `splits` parts (Salimans et al. 2016, arXiv 1606.03498).
+
+    torchmetrics shuffles with the global random state, in float32; here the order is torch-fidelity's (a fixed seed),
+    the sums are float64, and training's random numbers stay untouched. With fewer samples than `splits` each sample is
+    a part. Takes logits `(N, K)`.
+    """
+
+    consumes: ClassVar[str] = "logits"
+    names: ClassVar[tuple[str, ...]] = ("is", "is_std")
+    shuffle_seed: ClassVar[int] = 2020  # torch-fidelity's
+
+    def __init__(self, setting: Setting, splits: int = 10) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "will save all extracted features in buffer": 80 MB for 10,000 samples
+            super().__init__(feature=nn.Identity(), splits=splits, **LOCAL)
+
+    def update(self, imgs: Tensor, real: bool = False) -> None:
+        """Take logits `(N, K)`; those of real images play no part in this score."""
+        if not real:
+            super().update(imgs)
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of the score."""
+        logits = dim_zero_cat(self.features).double()
+        order = np.random.RandomState(self.shuffle_seed).permutation(len(logits))
+        logits = logits[torch.from_numpy(order).to(logits.device)]
+        splits = min(self.splits, len(logits))
+        bounds = [part * len(logits) // splits for part in range(splits + 1)]
+        scores = torch.stack([_score(logits[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)])
+        return scores.mean(), scores.std(correction=0)
+
+
+def _score(logits: Tensor) -> Tensor:
+    log_conditional = logits.log_softmax(dim=1)
+    conditional = log_conditional.exp()
+    # A class that no sample has counts nothing: 0 * (log 0 - log 0) must not become NaN.
+    marginal = conditional.mean(dim=0, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+    return (conditional * (log_conditional - marginal.log())).sum(dim=1).mean().exp()
