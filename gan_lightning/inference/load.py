@@ -55,6 +55,12 @@ def choose_device(name: str | torch.device) -> torch.device:
     return device
 
 
+def check_count(name: str, value: int) -> None:
+    """Raise UserError unless `value` is a whole number from 1."""
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"{name}={value} is no count: give a whole number from 1.")
+
+
 class LoadedGenerator:
     """A trained generator in evaluation mode, and what its file tells about it.
 
@@ -84,8 +90,7 @@ class LoadedGenerator:
         The first samples of a seed are the same for any n and batch_size (up to float rounding).
         labels: a class number or name for all, or `n` of them; None draws classes uniformly.
         """
-        if not isinstance(n, int) or n < 1:
-            raise UserError(f"n={n} samples cannot be drawn: give a whole number from 1.")
+        check_count("n", n)
         images = self.generate(0, n, seed, labels, batch_size)
         return to_unit(images) if len(self.image_shape) == 3 else images.float()
 
@@ -93,8 +98,7 @@ class LoadedGenerator:
         self, start: int, stop: int, seed: int = 0, labels: Labels | None = None, batch_size: int = 64
     ) -> Tensor:
         """Return samples number [start, stop) of stream `seed`: `(stop - start, *image_shape)` in [-1, 1]."""
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} is too small: give a whole number from 1.")
+        check_count("batch_size", batch_size)
         chosen = self.class_labels(labels, stop - start)
         return sampling.generate(self.network, start, stop, seed, batch_size, chosen)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,10 +71,12 @@ def torch_load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "nsupported" not in str(error):
+        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if not foreign:
             raise _corrupt(path) from error
         raise UserError(
-            f"{path} is refused: it holds more than tensors and plain data, and reading it could run foreign code."
+            f"{path} is refused: beside tensors and plain data it holds {foreign[1]}, and reading that could run "
+            f"foreign code."
         ) from error
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,59 @@
+"""`python generate.py ckpt=PATH n=64 seed=0 out=FOLDER_or_PNG`: samples, or an export, from a trained generator."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from gan_lightning.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from gan_lightning.inference.load import LoadedGenerator
+
+EXPORTS = {"onnx": "generator.onnx", "safetensors": "generator.safetensors"}
+
+
+def generate(cfg: DictConfig) -> Path:
+    """Write what `cfg` (conf/generate.yaml) asks for, print where, and return the path."""
+    from gan_lightning.inference.load import load
+
+    if not cfg.ckpt:
+        raise UserError("ckpt is missing: say ckpt=PATH, a checkpoint, a run's folder or a generator.safetensors.")
+    if cfg.export and cfg.export not in EXPORTS:
+        raise UserError(f"export={cfg.export} is not known: choose one of {suggest(cfg.export, EXPORTS)}.")
+    trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted or ())
+    loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device)
+    print(loaded)
+    path = _export(cfg, loaded) if cfg.export else _samples(cfg, loaded)
+    print(f"{cfg.export or f'{cfg.n} samples'}: {path.resolve()}")
+    return path
+
+
+def _samples(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
+    from gan_lightning.inference.save import save_samples
+
+    out = cfg.out or _next_free("generated", "" if len(loaded.image_shape) == 3 else ".csv")
+    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite)
+
+
+def _next_free(stem: str, suffix: str) -> Path:
+    """Return ./stem.suffix, or the first of stem-2, stem-3, ... that is not there yet."""
+    names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in count(1))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def _export(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
+    from gan_lightning.inference.export import export_onnx, export_safetensors
+    from gan_lightning.inference.save import make_room, writing
+
+    name = EXPORTS[cfg.export]
+    out = Path(cfg.out or name).expanduser()
+    out = out if out.suffix == Path(name).suffix else out / name
+    make_room(out, cfg.overwrite)
+    with writing(out):
+        if cfg.export == "onnx":
+            return export_onnx(loaded, out)
+        return export_safetensors(loaded.network, out, loaded.description)
