@@ -1,0 +1,171 @@
+"""Full training states on disk: the last one, and the best one by a score."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.every import EveryKimg, EverySeconds
+from gan_lightning.callbacks.interrupt import DeferredInterrupt
+from gan_lightning.errors import UserError
+from gan_lightning.paths import write_atomically
+from gan_lightning.scores import better, find, first
+
+BY_DEFAULT = ["fid", "high_quality", "is"]
+
+
+class Checkpoint(Callback, LightningCheckpoint):
+    """Keep `checkpoints/last.ckpt` and `checkpoints/best.ckpt` in the run folder, each always whole and finite.
+
+    every_minutes: wall clock between two states; every_kimg: the same in thousand images; None: not by that measure.
+        There is also one after each new best score, at the end, and on Ctrl-C or an error between two iterations
+        (an iteration that broke off leaves half-moved networks, which are not worth keeping).
+    monitor: the score that decides what is best, with or without its extractor's suffix; None takes FID, or the
+        share of high-quality samples where there is no FID (2-D mixtures), or IS.
+
+    With several processes they agree on clock and Ctrl-C where scalars are fetched, so no step waits for that.
+    Lightning's own class counts optimiser steps and never fires by time in manual optimisation.
+    """
+
+    def __init__(
+        self,
+        every_minutes: float | None = 10,
+        every_kimg: float | None = None,
+        monitor: str | None = None,
+    ) -> None:
+        self.monitor = monitor
+        self.best_score: float | None = None
+        self.best_name: str | None = None
+        self._clock = EverySeconds(None if every_minutes is None else every_minutes * 60)
+        self._kimg = EveryKimg(every_kimg)
+        self._interrupt = DeferredInterrupt()
+        self._new_best = False
+        self._clock_due = self._interrupt_due = False
+        self._saved_at: int | None = None
+        self._started: int | None = None  # the iteration that began last
+
+    def folder(self, trainer: L.Trainer) -> Path:
+        """Return the folder of the checkpoints."""
+        return Path(trainer.default_root_dir) / "checkpoints"
+
+    def last_path(self, trainer: L.Trainer) -> Path:
+        """Return the path of the newest state; there may be none yet."""
+        return self.folder(trainer) / "last.ckpt"
+
+    def best_path(self, trainer: L.Trainer) -> Path:
+        """Return the path of the state with the best score; there may be none."""
+        return self.folder(trainer) / "best.ckpt"
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the best score so far and its name."""
+        return {"best_score": self.best_score, "best_name": self.best_name}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Go on from the best score of the checkpoint."""
+        self.best_score, self.best_name = state_dict["best_score"], state_dict["best_name"]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start the clocks, and sweep up what a killed process left half-written."""
+        self._clock.restart()
+        self._kimg.start(module.images_seen)
+        self._saved_at = module.images_seen  # what was just loaded need not be written again
+        self._interrupt.install()
+        if trainer.is_global_zero:
+            for half in self.folder(trainer).glob(".*.ckpt"):
+                half.unlink(missing_ok=True)
+
+    def on_scalars(self, trainer: L.Trainer, module: L.LightningModule, scalars: dict[str, float]) -> None:
+        """Let several processes agree on what each sees for itself: its clock and its Ctrl-C."""
+        if trainer.world_size > 1:
+            agree = trainer.strategy.reduce_boolean_decision
+            self._clock_due = agree(self._clock.due(), all=False)
+            self._interrupt_due = agree(self._interrupt.requested, all=False)
+
+    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+        """Remember a new best score; its state is saved when the batch or epoch is over."""
+        name = find(scores, self.monitor) if self.monitor else first(scores, BY_DEFAULT)
+        if name and better(name, scores[name], self.best_score if name == self.best_name else None):
+            self.best_name, self.best_score = name, scores[name]
+            self._new_best = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Note which iteration is about to move the networks; its end shows in `module.iteration`."""
+        self._started = module.iteration
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Save if something is due; end the run if Ctrl-C was pressed."""
+        alone = trainer.world_size == 1
+        by_images = self._kimg.due(module.images_seen)
+        if self._new_best or by_images or (self._clock.due() if alone else self._clock_due):
+            self.save(trainer, module)
+        if self._interrupt.requested if alone else self._interrupt_due:
+            raise KeyboardInterrupt
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Save the state of a new best score."""
+        if self._new_best:
+            self.save(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Save the final state."""
+        self._interrupt.remove()
+        if self._saved_at != module.images_seen:
+            self.save(trainer, module)
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Save the state unless it is half-moved, or the other processes may not be here to save with this one."""
+        self._interrupt.remove()
+        together = trainer.world_size == 1 or self._interrupt_due
+        half_moved = module.iteration == self._started
+        if half_moved or not together or self._saved_at in (None, module.images_seen):
+            return
+        try:
+            saved = self.save(trainer, module)
+        except UserError:  # the NaN guard's sentence is the exception that is on its way already
+            return
+        if saved:
+            rank_zero_info(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
+
+    def save(self, trainer: L.Trainer, module: L.LightningModule) -> bool:
+        """Save last.ckpt, and best.ckpt if the score just became the best; all processes must call this.
+
+        Returns False, with nothing written, if the state is not finite.
+        """
+        module.flush()
+        if not _finite(module):
+            return False
+        paths = [self.last_path(trainer), *([self.best_path(trainer)] if self._new_best else [])]
+        self._new_best = self._clock_due = False
+        self._saved_at = module.images_seen
+        if trainer.is_global_zero:
+            write_atomically(paths[0], trainer.save_checkpoint)
+            for path in paths[1:]:
+                write_atomically(path, lambda temporary: _link_or_copy(paths[0], temporary))
+        else:
+            trainer.save_checkpoint(paths[0])  # takes part; only rank zero writes
+        self._clock.restart()
+        return True
+
+
+def _finite(module: L.LightningModule) -> bool:
+    """Return whether the latest scalars and all parameters are finite; one host sync."""
+    if not all(map(math.isfinite, module.latest.values())):
+        return False
+    return bool(torch.nn.utils.get_total_norm(list(module.parameters())).isfinite())
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name without a second copy of its bytes, where the file system can."""
+    target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,114 @@
+"""curves.png: the run at a glance."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightning as L
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.every import EverySeconds
+from gan_lightning.loggers.csv import Row, read_rows
+from gan_lightning.paths import write_atomically
+from gan_lightning.scores import kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Points = list[tuple[float, float]]
+PLAYER_COLOURS = {"loss/discriminator": "#d6543c", "loss/generator": "#2663a6", "D(x)": "#d6543c", "D(G(z))": "#2663a6"}
+SCORE_COLOURS = ["#2a7f62", "#8a4fa3", "#c28a1b", "#2663a6"]
+TITLES = {"fid": "FID, lower is better", "is": "Inception Score, higher is better"}
+
+
+class Curves(Callback):
+    """Redraw `curves.png` from `metrics.csv` after evaluations, at most every `every_seconds`, and at the end."""
+
+    def __init__(self, every_seconds: float = 30.0) -> None:
+        self._clock = EverySeconds(every_seconds)
+
+    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+        """Redraw if the last drawing is old enough."""
+        if self._clock.due():
+            self._draw(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draw the whole history."""
+        module.flush()
+        self._draw(trainer)
+
+    def _draw(self, trainer: L.Trainer) -> None:
+        history = Path(trainer.default_root_dir) / "metrics.csv"
+        if trainer.is_global_zero and history.exists():
+            write_atomically(history.with_name("curves.png"), lambda path: draw(history, path))
+        self._clock.restart()
+
+
+def draw(history: Path, target: Path) -> None:
+    """Draw the columns of `history`, a metrics.csv, as curves over kimg to `target`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns, rows = read_rows(history)
+    curves = {name: points for name in columns if (points := _points(rows, name))}
+    panels = _panels(curves)
+    wide = min(2, len(panels)) or 1
+    high = math.ceil(len(panels) / wide) or 1
+    figure = Figure(figsize=(6.4 * wide, 3.4 * high), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (title, names) in enumerate(panels.items(), start=1):
+        _panel(figure.add_subplot(high, wide, place), title, {name: curves[name] for name in names})
+    figure.savefig(target, dpi=120)
+
+
+def _points(rows: list[Row], name: str) -> Points:
+    cells = [(float(row["images_seen"]) / 1000, float(row[name])) for row in rows if row.get(name)]
+    return [(kimg, value) for kimg, value in cells if math.isfinite(value)]
+
+
+def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
+    """Return the names of the curves of each panel by its title: both players, D's answers, and a panel a score."""
+    losses = [name for name in curves if name.startswith("loss/")]
+    panels = {"Loss": losses, "Discriminator's answer": [name for name in ("D(x)", "D(G(z))") if name in curves]}
+    for name in curves:
+        base = kind(name)
+        if base:
+            title = TITLES.get(base, base.replace("_", " "))
+            panels.setdefault(title, []).append(name)
+            panels[title] += [floor for floor in curves if floor == name.replace(base, f"{base}_floor", 1)]
+    return {title: names for title, names in panels.items() if names}
+
+
+def _panel(axes: Axes, title: str, curves: dict[str, Points]) -> None:
+    colours = iter(SCORE_COLOURS * len(curves))
+    for name, points in curves.items():
+        x, y = zip(*points, strict=True)
+        if "_floor" in name:
+            axes.axhline(y[-1], color="#777777", linestyle="--", linewidth=1, label=f"{name}: {y[-1]:.3g}")
+            continue
+        colour = PLAYER_COLOURS.get(name) or next(colours)
+        crowded = len(points) > 60
+        axes.plot(x, y, color=colour, linewidth=0.6 if crowded else 1.5, alpha=0.35 if crowded else 1.0)
+        smooth = _smoothed(y) if crowded else y
+        axes.plot(x, smooth, color=colour, linewidth=1.6, label=_label(name, y))
+    positive = [value for points in curves.values() for _, value in points]
+    if kind(next(iter(curves))) == "fid" and min(positive) > 0 and max(positive) > 20 * min(positive):
+        axes.set_yscale("log")
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel("thousand images seen (kimg)", fontsize=9)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _label(name: str, values: tuple[float, ...]) -> str:
+    return f"{name}: {values[-1]:.3g}" if kind(name) else name.removeprefix("loss/")
+
+
+def _smoothed(values: tuple[float, ...]) -> list[float]:
+    """Return the running mean over a thirtieth of the curve on either side."""
+    reach = max(1, len(values) // 30)
+    windows = [values[max(0, index - reach) : index + reach + 1] for index in range(len(values))]
+    return [sum(window) / len(window) for window in windows]

@@ -1,0 +1,40 @@
+"""When something is due again."""
+
+from __future__ import annotations
+
+import time
+
+
+class EveryKimg:
+    """Due once for each `kimg` thousand images seen; a run that is resumed keeps the same marks. None: never."""
+
+    def __init__(self, kimg: float | None) -> None:
+        self.images = round(kimg * 1000) if kimg else None
+        self._mark = 0
+
+    def start(self, images_seen: int) -> None:
+        """Count marks from `images_seen` on."""
+        self._mark = images_seen // self.images if self.images else 0
+
+    def due(self, images_seen: int) -> bool:
+        """Return True if a mark was passed since the last time this was asked, or since the start."""
+        if self.images is None:
+            return False
+        before, self._mark = self._mark, images_seen // self.images
+        return self._mark > before
+
+
+class EverySeconds:
+    """Due when `seconds` of wall clock went by since the start or the last `restart()`. None: never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Start to wait anew."""
+        self._since = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether the time is over; costs a clock reading."""
+        return self.seconds is not None and time.monotonic() - self._since >= self.seconds

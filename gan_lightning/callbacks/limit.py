@@ -1,0 +1,29 @@
+"""The length of a run in images."""
+
+from __future__ import annotations
+
+import lightning as L
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.errors import UserError
+
+
+class Limit(Callback):
+    """Stop with the first iteration at which the discriminator has seen `max_kimg` thousand images. None: no limit."""
+
+    def __init__(self, max_kimg: float | None = None) -> None:
+        if max_kimg is not None and not max_kimg > 0:
+            raise UserError(f"max_kimg={max_kimg} is no length for a run; give a number above 0, or null for no limit.")
+        self.max_images = None if max_kimg is None else round(max_kimg * 1000)
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Train no further if a resumed run is there already."""
+        self._stop_at_limit(trainer, module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Stop in mid-epoch."""
+        self._stop_at_limit(trainer, module)
+
+    def _stop_at_limit(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self.max_images is not None and module.images_seen >= self.max_images:
+            trainer.should_stop = True

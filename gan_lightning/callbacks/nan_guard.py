@@ -1,0 +1,33 @@
+"""Stopping at the first number that is none."""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.checkpoint import Checkpoint
+from gan_lightning.errors import UserError
+
+
+class NanGuard(Callback):
+    """Stop the run when a scalar is NaN or infinite, and say which one, when, and what is left to go back to.
+
+    Scalars are means over processes, so all processes stop together.
+    """
+
+    def on_scalars(self, trainer: L.Trainer, module: L.LightningModule, scalars: dict[str, float]) -> None:
+        """Raise UserError for the first scalar that is not finite."""
+        for name, value in scalars.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"Training broke down: {name} is {value} at {module.images_seen} images seen "
+                    f"({_way_back(trainer)}); try a lower learning rate, a gradient penalty, or a higher precision."
+                )
+
+
+def _way_back(trainer: L.Trainer) -> str:
+    paths = [callback.last_path(trainer) for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    good = next((path for path in paths if path.exists()), None)
+    return f"the last good checkpoint is {good}" if good else "there is no checkpoint from before"

@@ -1,0 +1,65 @@
+"""Drawing samples: scatter plots of 2-D points, and time-lapses of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+INK, PAPER, MODE, DOT = (40, 40, 40), (255, 255, 255), (214, 84, 60), (38, 99, 166)
+SMOOTH = 2  # drawn this many times larger, then reduced: PIL's circles are jagged
+
+
+def enlarge(picture: Image.Image, at_least: int) -> Image.Image:
+    """Return `picture` enlarged by a whole factor, pixels kept square, so that its width is about `at_least`."""
+    factor = max(1, round(at_least / picture.width))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def scatter(points: Tensor, modes: Tensor | None, std: float, size: int = 512) -> Image.Image:
+    """Return a square picture of `points` (N, 2), blue, over the real `modes` (K, 2), red circles of 3 `std`.
+
+    The frame depends on the modes alone, so that pictures of one run can be compared; points outside are not drawn.
+    """
+    full = size * SMOOTH
+    reach = float((modes if modes is not None else points).abs().max()) * 1.25 + 4 * std
+    scale = full / (2 * max(reach, 1e-6))
+    canvas = Image.new("RGB", (full, full), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for x, y in modes.tolist() if modes is not None else []:
+        _circle(draw, full / 2 + x * scale, full / 2 - y * scale, max(3 * std * scale, 4 * SMOOTH), outline=MODE)
+    for x, y in points.nan_to_num(1e6).tolist():
+        _circle(draw, full / 2 + x * scale, full / 2 - y * scale, 1.4 * SMOOTH, fill=DOT)
+    draw.rectangle((0, 0, full - 1, full - 1), outline=INK, width=SMOOTH)
+    return canvas.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _circle(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, **style: object) -> None:
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), width=SMOOTH, **style)
+
+
+def time_lapse(frames: list[Path], target: Path, max_frames: int, max_side: int, seconds: float = 10.0) -> None:
+    """Write a looping GIF of at most `max_frames` of `frames`, evenly chosen with the last; sides at most `max_side`.
+
+    It takes about `seconds`, and the last frame stays for one second and a half.
+    """
+    chosen = evenly(frames, max_frames)
+    pictures = [_small(path, max_side) for path in chosen]
+    shown = int(min(400, max(40, 1000 * seconds / len(pictures))))
+    durations = [shown] * (len(pictures) - 1) + [1500]
+    pictures[0].save(target, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+
+
+def evenly(items: list[Path], count: int) -> list[Path]:
+    """Return `count` of `items` at even distances, first and last among them, or all if there are no more."""
+    if len(items) <= count:
+        return items
+    return [items[round(index * (len(items) - 1) / (count - 1))] for index in range(count)]
+
+
+def _small(path: Path, max_side: int) -> Image.Image:
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    return picture.quantize(128)

@@ -1,0 +1,177 @@
+"""What the terminal shows: a bar for the whole run, or one line an epoch where the output is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import lightning as L
+from lightning.pytorch.callbacks import RichProgressBar
+from rich import get_console
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, ProgressColumn, Task
+from rich.table import Table
+from rich.text import Text
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.limit import Limit
+from gan_lightning.scores import kind
+
+SHOWN = {
+    "loss/discriminator": "loss D",
+    "loss/generator": "loss G",
+    "D(x)": "D(x)",
+    "D(G(z))": "D(G(z))",
+}
+
+
+class Progress(Callback, RichProgressBar):
+    """Show losses, D(x), D(G(z)), images/s, kimg, the last score, and the time left of the whole run.
+
+    It reads what was fetched for the loggers anyway and looks at the clock once per iteration; it draws
+    `refresh_per_second` times a second, in a thread of Lightning's RichProgressBar. The time left takes in
+    evaluations, since it goes by all the time that this run took so far.
+    """
+
+    def __init__(self, refresh_per_second: int = 4) -> None:
+        RichProgressBar.__init__(self, refresh_rate=refresh_per_second)
+        self._plain = False
+        self._drawn = self._begun = 0.0
+        self._fraction_at_start: float | None = None
+        self._scores: dict[str, float] = {}
+        self.headline, self.details = "", ""
+        self.fraction: float | None = None
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Put up the bar, or settle for lines."""
+        self._begun = time.monotonic()
+        self._scores = dict(module.scores)
+        self._fraction_at_start = run_fraction(trainer, module)
+        self._plain = not get_console().is_terminal
+        if self._plain or self.is_disabled:
+            return
+        self._init_progress(trainer)
+        self.train_progress_bar_id = self._add_task(1.0, "")
+        self._show(trainer, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Show the epoch's number."""
+        self._show(trainer, module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Renew the figures if the last ones are old enough."""
+        if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
+            self._show(trainer, module)
+
+    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+        """Keep the scores for display."""
+        self._scores.update(scores)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Print the epoch's line where there is no bar."""
+        if self._plain and self.is_enabled:
+            self._renew(trainer, module)
+            print(f"{self.headline} · {self.details} · {self.times()}", flush=True)
+        else:
+            self._show(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Leave the finished bar on the screen."""
+        self._show(trainer, module, hard=True)
+        self._stop_progress()
+
+    def configure_columns(self, trainer: L.Trainer) -> list[ProgressColumn]:
+        """Return the one column that draws all: a line with the bar and a line with the figures."""
+        return [RunColumn(self)]
+
+    def _update_metrics(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Leave Lightning's own list (v_num and what was given to self.log) empty."""
+
+    def _show(self, trainer: L.Trainer, module: L.LightningModule, hard: bool = False) -> None:
+        if self.is_disabled or self._plain or self.progress is None:
+            return
+        self._drawn = time.monotonic()
+        self._renew(trainer, module)
+        self.progress.update(self.train_progress_bar_id, completed=self.fraction or 0.0)
+        self.refresh(hard=hard)
+
+    def _renew(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.fraction = run_fraction(trainer, module)
+        self.headline = f"{_epoch(trainer)} · {_kimg(module, self.fraction)}"
+        self.details = describe(module.latest, self._scores)
+
+    def times(self) -> str:
+        """Return the time since the start and the time left, as "0:01:10 elapsed, 0:02:20 left"."""
+        elapsed = time.monotonic() - self._begun
+        left = time_left(elapsed, self._fraction_at_start, self.fraction)
+        return f"{clock(elapsed)} elapsed, {'?' if left is None else clock(left)} left"
+
+
+class RunColumn(ProgressColumn):
+    """Draws a Progress: two lines, wrapped on a narrow terminal."""
+
+    max_refresh = 0.2  # seconds
+
+    def __init__(self, owner: Progress) -> None:
+        super().__init__()
+        self._owner = owner
+        self._bar = BarColumn(bar_width=24)
+
+    def render(self, task: Task) -> RenderableType:
+        """Return the two lines."""
+        owner = self._owner
+        share = "" if owner.fraction is None else f"{owner.fraction:4.0%}"
+        line = Table.grid(padding=(0, 1))
+        line.add_row(Text(owner.headline), self._bar(task), Text(share), Text(owner.times(), style="dim"))
+        return Group(line, Text(owner.details, style="cyan"))
+
+
+def describe(latest: Mapping[str, float], scores: Mapping[str, float]) -> str:
+    """Return the figures in one line: losses, D's answers, speed, and the last scores without their spread."""
+    parts = [f"{label} {latest[name]:.3f}" for name, label in SHOWN.items() if name in latest]
+    if "images_per_second" in latest:
+        parts.append(f"{latest['images_per_second']:,.0f} images/s")
+    parts += [f"{_title(name)} {value:.4g}" for name, value in scores.items() if kind(name)]
+    return " · ".join(parts)
+
+
+def _title(name: str) -> str:
+    base, bracket, suffix = name.partition("[")
+    return (base.upper() if base in ("fid", "kid", "is") else base.replace("_", " ")) + bracket + suffix
+
+
+def run_fraction(trainer: L.Trainer, module: L.LightningModule) -> float | None:
+    """Return how much of the run is done, in [0, 1], by its nearest end: epochs or images; None if it has no end."""
+    fractions = [
+        module.images_seen / callback.max_images
+        for callback in trainer.callbacks
+        if isinstance(callback, Limit) and callback.max_images
+    ]
+    epochs, batches = trainer.max_epochs, trainer.num_training_batches
+    if epochs and epochs > 0 and 0 < batches < float("inf"):
+        fractions.append(module.iteration / (epochs * batches))
+    return min(1.0, max(fractions)) if fractions else None
+
+
+def time_left(elapsed: float, before: float | None, now: float | None) -> float | None:
+    """Return the seconds left if the run goes on as since its start at fraction `before`; None while unknown."""
+    if now is None or before is None or now <= before:
+        return None
+    return elapsed * (1 - now) / (now - before)
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _epoch(trainer: L.Trainer) -> str:
+    end = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+    return f"Epoch {min(trainer.current_epoch + 1, trainer.max_epochs if end else trainer.current_epoch + 1)}{end}"
+
+
+def _kimg(module: L.LightningModule, fraction: float | None) -> str:
+    """Return "12.3/107.5 kimg"; the end is known once some part of the run is done."""
+    seen = module.images_seen / 1000
+    return f"{seen:.1f}/{seen / fraction:.1f} kimg" if fraction else f"{seen:.1f} kimg"

@@ -1,0 +1,125 @@
+"""What the generator makes of the same latents as training goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.every import EveryKimg
+from gan_lightning.callbacks.pictures import enlarge, scatter, time_lapse
+from gan_lightning.errors import UserError
+from gan_lightning.inference.images import grid, to_uint8
+from gan_lightning.loggers.base import log_image
+from gan_lightning.paths import write_atomically
+
+MAX_CLASS_ROWS = 16  # with more classes, `rows` of them are shown
+AT_LEAST = 512  # small images are enlarged until the grid is about this wide, in pixels
+
+
+class SampleGrid(Callback):
+    """Write `samples/<images seen>.png`, the latest as `samples.png`, and in the end a time-lapse `samples.gif`.
+
+    rows, columns: of the grid; a conditional generator gets one row for each class. Points in the plane (2-D mixtures)
+        are drawn as a scatter plot of `points` samples over the real modes instead.
+    every_epochs, every_kimg: how often; None: not by that measure. seed: of the latents, fixed for the whole run.
+    gif_frames, gif_side: the most frames, and the longest side in pixels, of the time-lapse; 0 frames: none.
+
+    Samples come from the averaged generator where there is one. Frames beyond a checkpoint are dropped on resume.
+    """
+
+    def __init__(
+        self,
+        rows: int = 8,
+        columns: int = 8,
+        every_epochs: int | None = 1,
+        every_kimg: float | None = None,
+        seed: int = 0,
+        points: int = 2000,
+        gif_frames: int = 100,
+        gif_side: int = 512,
+    ) -> None:
+        if min(rows, columns, points) < 1:
+            raise UserError(
+                f"callbacks.sample_grid can't draw rows={rows}, columns={columns}, points={points}; give 1 or more."
+            )
+        self.rows, self.columns, self.points = rows, columns, points
+        self.every_epochs, self.seed = every_epochs, seed
+        self.gif_frames, self.gif_side = gif_frames, gif_side
+        self._kimg = EveryKimg(every_kimg)
+        self._drawn_at: int | None = None
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Drop the frames that a resumed run will draw again; show what an untrained generator makes."""
+        self._kimg.start(module.images_seen)
+        if trainer.is_global_zero:
+            for frame in _frames(trainer):
+                if int(frame.stem) > module.images_seen:
+                    frame.unlink()
+        if not module.images_seen:
+            self._draw(trainer, module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Draw every `every_kimg`."""
+        if self._kimg.due(module.images_seen):
+            self._draw(trainer, module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draw every `every_epochs`."""
+        if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
+            self._draw(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draw the final samples and make the time-lapse."""
+        self._draw(trainer, module)
+        frames = _frames(trainer)
+        if trainer.is_global_zero and self.gif_frames > 1 and len(frames) > 1:
+            target = Path(trainer.default_root_dir) / "samples.gif"
+            write_atomically(target, lambda path: time_lapse(frames, path, self.gif_frames, self.gif_side))
+
+    def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write and log one frame, once for a number of images seen."""
+        if not trainer.is_global_zero or self._drawn_at == module.images_seen:
+            return
+        self._drawn_at = module.images_seen
+        picture = self.picture(trainer, module)
+        folder = Path(trainer.default_root_dir)
+        frame = folder / "samples" / f"{module.images_seen:09d}.png"
+        for path in (frame, folder / "samples.png"):
+            write_atomically(path, lambda temporary: picture.save(temporary))
+        log_image(trainer.loggers, "samples", picture, module.images_seen)
+
+    def picture(self, trainer: L.Trainer, module: L.LightningModule) -> Image.Image:
+        """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""
+        if tuple(module.generator.image_shape) == (2,):
+            modes, std = _modes(trainer)
+            return scatter(module.sample(0, self.points, seed=self.seed).cpu(), modes, std)
+        labels = self._labels(module.generator.num_classes)
+        count = self.rows * self.columns if labels is None else len(labels)
+        images = module.sample(0, count, seed=self.seed, labels=labels)
+        return enlarge(grid(to_uint8(images), self.columns), AT_LEAST)
+
+    def _labels(self, num_classes: int) -> Tensor | None:
+        """Return the class of each cell: one row a class, evenly chosen if there are too many; None if unlabelled."""
+        if not num_classes:
+            return None
+        rows = num_classes if num_classes <= MAX_CLASS_ROWS else self.rows
+        classes = torch.linspace(0, num_classes - 1, rows).round().long()
+        return classes.repeat_interleave(self.columns)
+
+
+def _frames(trainer: L.Trainer) -> list[Path]:
+    paths = (Path(trainer.default_root_dir) / "samples").glob("*.png")
+    return sorted(path for path in paths if path.stem.isdigit())
+
+
+def _modes(trainer: L.Trainer) -> tuple[Tensor | None, float]:
+    """Return the real mixture's centres and standard deviation, if the data set tells them."""
+    if not hasattr(trainer.datamodule, "modes"):
+        return None, 0.0
+    centres, std = trainer.datamodule.modes(), trainer.datamodule.std
+    return torch.as_tensor(centres).cpu(), float(std)

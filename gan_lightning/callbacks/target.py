@@ -1,0 +1,36 @@
+"""Training until the scores are good enough."""
+
+from __future__ import annotations
+
+import lightning as L
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from gan_lightning.callbacks.base import Callback
+from gan_lightning.errors import UserError, suggest
+from gan_lightning.scores import LOWER_IS_BETTER, find
+
+
+class Target(Callback):
+    """Stop when every given score reaches its threshold: `fid=5` means FID <= 5, `is=8` means IS >= 8.
+
+    A threshold holds for a score whatever its extractor (`fid` also for `fid[classifier]`); None is no threshold.
+    The names come as `**thresholds` because one of them, `is`, can't be a parameter's name in Python.
+    """
+
+    def __init__(self, **thresholds: float | None) -> None:
+        for name in thresholds.keys() - LOWER_IS_BETTER.keys():
+            raise UserError(f"callbacks.target knows no score {name!r}; choose from {suggest(name, LOWER_IS_BETTER)}.")
+        self.thresholds = {name: value for name, value in thresholds.items() if value is not None}
+
+    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+        """Ask the trainer to stop when all thresholds are reached."""
+        found = {name: find(scores, name) for name in self.thresholds}
+        if not found or not all(key and self._reached(name, scores[key]) for name, key in found.items()):
+            return
+        trainer.should_stop = True
+        reached = ", ".join(f"{key} {scores[key]:.4g}" for key in found.values())
+        rank_zero_info(f"Target reached at {module.images_seen / 1000:g} kimg: {reached}.")
+
+    def _reached(self, name: str, value: float) -> bool:
+        threshold = self.thresholds[name]
+        return value <= threshold if LOWER_IS_BETTER[name] else value >= threshold

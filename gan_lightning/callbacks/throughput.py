@@ -1,0 +1,50 @@
+"""How fast training goes."""
+
+from __future__ import annotations
+
+import time
+
+import lightning as L
+
+from gan_lightning.callbacks.base import Callback
+
+
+class Throughput(Callback):
+    """Add `images_per_second` to the training scalars: images seen, over all processes, by wall clock.
+
+    Waiting for data counts; evaluations, and whatever else happens between two epochs, don't. The clock is read on
+    the host without waiting for the device, which the scalars' own transfer does anyway.
+    """
+
+    def __init__(self) -> None:
+        self._excluded = True
+        self._mark, self._from = 0.0, 0
+        self._seconds, self._images = 0.0, 0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Leave out what came before."""
+        self._excluded = True
+
+    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+        """Leave out the time since the last batch, in which the evaluation ran."""
+        self._excluded = True
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Start the clock again."""
+        if self._excluded:
+            self._mark, self._from, self._excluded = time.perf_counter(), module.images_seen, False
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+        """Count the batch, and the time since the end of the one before."""
+        if self._excluded:
+            return
+        now = time.perf_counter()
+        self._seconds += now - self._mark
+        self._images += module.images_seen - self._from
+        self._mark, self._from = now, module.images_seen
+
+    def on_scalars(self, trainer: L.Trainer, module: L.LightningModule, scalars: dict[str, float]) -> None:
+        """Report the mean rate since the last report."""
+        if scalars and self._seconds > 0 and self._images > 0:
+            scalars["images_per_second"] = self._images / self._seconds
+            self._seconds, self._images = 0.0, 0

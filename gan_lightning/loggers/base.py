@@ -1,0 +1,32 @@
+"""What our loggers share: knowing that a fit starts, and taking pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import lightning as L
+from lightning.pytorch.loggers import Logger
+from PIL import Image
+
+
+class StartsWithModule(Logger):
+    """A logger that is told of the module when a fit starts, after a checkpoint was loaded into it.
+
+    Lightning calls `log_graph(module)` of every logger at just that moment, and nothing else that knows the module.
+    """
+
+    def log_graph(self, model: L.LightningModule, input_array: object = None) -> None:
+        """Call `start(model)` if a fit begins; evaluation and prediction leave the history alone."""
+        trainer = model._trainer
+        if trainer is not None and trainer.state.fn == "fit" and trainer.is_global_zero:
+            self.start(model)
+
+    def start(self, module: L.LightningModule) -> None:
+        """Prepare for a fit that goes on from `module.images_seen`; only on global rank zero."""
+
+
+def log_image(loggers: Iterable[Logger], name: str, image: Image.Image, images_seen: int) -> None:
+    """Send `image` to those of `loggers` that take pictures (with a `log_image(name, [image], step)`)."""
+    for logger in loggers:
+        if hasattr(logger, "log_image"):
+            logger.log_image(name, [image], step=images_seen)

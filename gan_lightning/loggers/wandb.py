@@ -1,0 +1,156 @@
+"""Weights & Biases: online where there is an account and a network, else offline with the command that uploads."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import lightning as L
+from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+
+from gan_lightning.scores import better, kind
+from gan_lightning.loggers.base import StartsWithModule
+from gan_lightning.paths import write_atomically
+
+ID_FILE = "wandb_id"
+
+
+class WandbLogger(StartsWithModule, LightningWandbLogger):
+    """Log scalars over images seen, sample grids, the resolved config, and the best score of each kind as summary.
+
+    save_dir: the run folder; it gets `wandb/` and the run's id in `wandb_id`, so that a resumed run stays one run.
+    offline: True or False by force; None goes offline, and says why, without a login or a network.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike[str],
+        project: str = "gan-lightning",
+        name: str | None = None,
+        entity: str | None = None,
+        group: str | None = None,
+        tags: list[str] | None = None,
+        notes: str | None = None,
+        offline: bool | None = None,
+    ) -> None:
+        options = {"entity": entity, "group": group, "tags": tags, "notes": notes}
+        LightningWandbLogger.__init__(self, save_dir=save_dir, project=project, name=name, **options)
+        self._wish = offline
+        self._best: dict[str, float] = {}
+        self._own_run = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """Return the W&B run, started at the first call; on other ranks than zero an object that does nothing."""
+        if self._experiment is None:
+            self._experiment = self._begin()
+        return self._experiment
+
+    def start(self, module: L.LightningModule) -> None:
+        """Record the resolved config and go on from the best scores so far."""
+        self._best = dict(getattr(module, "best", {}))
+        config = getattr(module, "config", None)
+        self.experiment.config.update(dict(config or {}), allow_val_change=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log one row; its place on the x-axis is `images_seen`, or `step` where `metrics` doesn't say it."""
+        self.experiment.log(metrics if step is None else {"images_seen": step, **metrics})
+        for name, value in metrics.items():
+            if kind(name) and better(name, value, self._best.get(name)):
+                self._best[name] = value
+                self.experiment.summary[f"best/{name}"] = value
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Finish the run when the trainer is done with it, as failed if `status` says so."""
+        self.finish(failed=status != "success")
+
+    @rank_zero_only
+    def finish(self, failed: bool = False) -> None:
+        """End the W&B run and print how to upload it if it is offline; safe to call twice."""
+        run, self._experiment = self._experiment, None
+        if run is None or not self._own_run:
+            return
+        run.finish(exit_code=int(failed))
+        if run.offline:
+            rank_zero_info(f"W&B: the run is on this disk only; upload it with\n  {self.sync_command(run.id)}")
+
+    def sync_command(self, run_id: str) -> str:
+        """Return the shell command that uploads all offline parts, one per resume, of run `run_id`."""
+        parts = sorted(Path(self.save_dir).resolve().glob(f"wandb/offline-run-*-{run_id}"))
+        return " ".join(["wandb sync", *(f"'{part}'" if " " in str(part) else str(part) for part in parts)])
+
+    def _begin(self) -> Any:
+        import wandb
+
+        if wandb.run is not None:  # the user's own wandb.init(), such as a W&B sweep's agent: theirs to finish
+            run = wandb.run
+        else:
+            run = self._init()
+        run.define_metric("images_seen", hidden=True)
+        run.define_metric("*", step_metric="images_seen", step_sync=True)
+        return run
+
+    def _init(self) -> Any:
+        import wandb
+
+        folder = Path(self.save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = offline_reason() if self._wish is None else None
+        offline = self._wish if self._wish is not None else reason is not None
+        known = folder / ID_FILE
+        run = wandb.init(
+            **{**self._wandb_init, "id": known.read_text().strip() if known.exists() else None},
+            mode="offline" if offline else None,
+            settings=wandb.Settings(console="off", silent=offline),  # the progress bar is no log text
+        )
+        self._own_run = True
+        write_atomically(known, lambda path: path.write_text(run.id))
+        if offline:
+            rank_zero_info(f"W&B: offline ({reason or 'as configured'}); upload with\n  {self.sync_command(run.id)}")
+        return run
+
+
+def offline_reason() -> str | None:
+    """Return why W&B can't be reached in words, or None if there is a login and a network."""
+    mode = os.environ.get("WANDB_MODE")
+    if mode in ("online", "disabled", "shared"):
+        return None
+    if mode in ("offline", "dryrun"):
+        return f"WANDB_MODE={mode}"
+    server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai")
+    if not _logged_in(server.hostname):
+        return "not logged in: run `wandb login` or set WANDB_API_KEY"
+    if not _reachable(server.hostname, server.port or (80 if server.scheme == "http" else 443)):
+        return f"no network: {server.hostname} can't be reached"
+    return None
+
+
+def _logged_in(host: str) -> bool:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    try:
+        logins = netrc.netrc(os.environ.get("NETRC")).hosts
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return host in logins
+
+
+def _reachable(host: str, port: int, seconds: float = 3.0) -> bool:
+    """Return whether a connection opens; behind a proxy, whether the proxy answers."""
+    proxy = urlsplit(getproxies().get("https", ""))
+    try:
+        socket.create_connection((proxy.hostname or host, proxy.port or port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True

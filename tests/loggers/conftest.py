@@ -1,0 +1,12 @@
+"""The tiny run of the callbacks' tests, for loggers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))
+
+from tiny_run import fit  # noqa: E402
+
+__all__ = ["fit"]
