@@ -47,8 +47,21 @@ LOCAL = {"sync_on_compute": False}  # the evaluator gathers by sample index; tor
 
 
 def real_state(metric: Metric) -> dict[str, Tensor]:
-    """Return the states of `metric` that depend on the real data alone."""
-    return {name: value for name, value in metric.metric_state.items() if name.startswith("real_")}
+    """Return the states of `metric` that depend on the real data alone, on the CPU."""
+    return {name: value.cpu() for name, value in metric.metric_state.items() if name.startswith("real_")}
+
+
+def set_state(metric: Metric, state: dict[str, Tensor]) -> None:
+    """Give `metric` the states that `real_state` returned."""
+    for name, value in state.items():
+        setattr(metric, name, value)
+
+
+def named_values(metric: Metric) -> dict[str, float]:
+    """Return what `metric.compute()` says, under the metric's own names; computed on the CPU, in float64."""
+    values = metric.cpu().compute()
+    values = values if isinstance(values, tuple) else (values,)
+    return {name: float(value) for name, value in zip(metric.names, values, strict=True)}
 
 
 class Identity(nn.Module):

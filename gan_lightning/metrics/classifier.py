@@ -151,7 +151,7 @@ def _fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: 
         for _ in range(epochs):
             for rows in torch.randperm(len(images), generator=order).split(batch_size):
                 rows = rows.to(images.device)
-                loss = functional.cross_entropy(network(_pixels(images[rows])), labels[rows], label_smoothing=0.05)
+                loss = functional.cross_entropy(network(_pixels(images[rows])), labels[rows])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -106,7 +106,7 @@ def _build(state: dict[str, Tensor], path: Path) -> nn.Module:
     torch.save(state, buffer)
     buffer.seek(0)
     try:
-        with torch.random.fork_rng(devices=[]):  # the initial weights, overwritten at once, would consume random numbers
+        with torch.random.fork_rng(devices=[]):  # initial weights, overwritten at once, draw random numbers
             return FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], buffer)
     except (RuntimeError, AttributeError) as error:
         raise _foreign(path) from error

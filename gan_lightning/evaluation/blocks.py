@@ -1,0 +1,47 @@
+"""Walks over sample indices in blocks that all processes share, so that any number of them sees the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from gan_lightning.metrics.collective import gather_rows, rank, world_size
+
+Rows = dict[str, Tensor]
+
+
+def shares(count: int, batch_size: int) -> Iterator[tuple[int, range]]:
+    """Yield (first index of a block, this process's indices in it); the last blocks may leave a process none."""
+    for low in range(0, count, batch_size * world_size()):
+        start = min(low + rank() * batch_size, count)
+        yield low, range(start, min(start + batch_size, count))
+
+
+def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], Rows]) -> Iterator[tuple[int, Rows]]:
+    """Yield (first index, rows by kind in the order of their indices), the same on every process.
+
+    produce: sample indices -> rows `(n, width)` of each kind in `empty`, which holds the same with no rows.
+    """
+    for low, share in shares(count, batch_size):
+        rows = produce(share) if share else empty
+        size = min(batch_size * world_size(), count - low)
+        yield low, {kind: gather_rows(rows[kind], batch_size)[:size] for kind in empty}
+
+
+def update(metrics: Mapping[str, Metric], rows: Rows, real: bool) -> None:
+    """Give every metric the rows it consumes."""
+    for metric in metrics.values():
+        values = rows[metric.consumes]
+        if len(values):
+            # Metrics sum in float64, which Apple's GPUs don't have.
+            place = torch.device("cpu") if values.device.type == "mps" else values.device
+            metric.to(place).update(values.to(place), real=real)
+
+
+def not_finite(rows: Rows) -> Tensor:
+    """Return the number of rows, a 0-d tensor, that hold NaN or infinity in any kind."""
+    bad = [~values.isfinite().all(dim=1) for values in rows.values()]
+    return torch.stack(bad).any(dim=0).sum()
