@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -72,23 +73,40 @@ def export_onnx(loaded: LoadedGenerator, path: Path | str) -> Path:
 
 
 def _write_and_check(network: nn.Module, loaded: LoadedGenerator, path: Path) -> None:
-    inputs = _example(loaded, 2)
-    batch = torch.export.Dim("batch")
-    with _quiet():
-        program = torch.onnx.export(
-            network,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=["image"],
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
-            dynamo=True,
-            verbose=False,
-        )
-        program.model.metadata_props["gan_lightning"] = json.dumps(_notes(loaded))
-        program.save(path, external_data=False)
-    worst = max(_difference(network, _example(loaded, n), path) for n in (1, 2, 5))
+    try:
+        with _quiet():
+            _write(network, loaded, path)
+        worst = max(_difference(network, _example(loaded, n), path) for n in (1, 2, 5))
+    except OSError:
+        raise
+    except Exception as error:  # a user's own network may do anything that ONNX has no word for
+        name = type(loaded.network).__name__
+        raise UserError(f"{name} cannot be exported to ONNX ({_first_cause(error)}).") from error
     if not worst < TOLERANCE:
         raise UserError(f"The ONNX file differs from PyTorch by {worst:.1e}, more than {TOLERANCE}: it was not kept.")
+
+
+def _first_cause(error: BaseException) -> str:
+    """Return one line: the exporter wraps what went wrong in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
+
+
+def _write(network: nn.Module, loaded: LoadedGenerator, path: Path) -> None:
+    inputs = _example(loaded, 2)
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        network,
+        tuple(inputs.values()),
+        input_names=list(inputs),
+        output_names=["image"],
+        dynamic_shapes=tuple({0: batch} for _ in inputs),
+        dynamo=True,
+        verbose=False,
+    )
+    program.model.metadata_props["gan_lightning"] = json.dumps(_notes(loaded))
+    program.save(path, external_data=False)
 
 
 def _example(loaded: LoadedGenerator, batch: int) -> dict[str, Tensor]:
@@ -117,11 +135,11 @@ def _notes(loaded: LoadedGenerator) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own chatter (warnings, logging) from the user: the check above tells what matters."""
+    """Keep the exporter's own chatter from the user: the check afterwards tells what matters."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

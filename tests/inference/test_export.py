@@ -76,6 +76,22 @@ def test_a_wrong_onnx_is_not_kept(
     assert len(list(tmp_path.iterdir())) == 3
 
 
+class Undecided(MLP2dGenerator):
+    def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(z) if z.sum() > 0 else -super().forward(z)
+
+
+def test_what_onnx_cannot_say_is_one_sentence(
+    tmp_path: Path, describe: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = Undecided(width=8)
+    loaded = load(export_generator(network, tmp_path, describe(network)), trusted=[Undecided])
+    with pytest.raises(UserError, match="Undecided cannot be exported to ONNX .*data-dependent") as caught:
+        export_onnx(loaded, tmp_path / "generator.onnx")
+    assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+    assert not (tmp_path / "generator.onnx").exists()
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
 def test_missing_packages(
     package: str, network: DCGANGenerator, tmp_path: Path, describe: Make, monkeypatch: pytest.MonkeyPatch
