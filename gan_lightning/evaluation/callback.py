@@ -1,0 +1,100 @@
+"""Evaluates while training goes on, at the end of epochs or every so many images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from gan_lightning.callbacks.base import Callback, call
+from gan_lightning.callbacks.every import EveryKimg
+from gan_lightning.errors import UserError
+from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.evaluation.report import describe
+from gan_lightning.scores import better, kind
+
+
+class EvaluationCallback(Callback):
+    """Score the module's samples, tell loggers and callbacks, and print a line that names the protocol.
+
+    every_epochs: epochs between two evaluations; None: not by epochs. every_kimg: thousand images between two; if
+    given, it counts instead of the epochs. The last state of a run is always evaluated.
+
+    `module.scores`, `module.best` and `module.protocol` are set. Ctrl-C during an evaluation skips it, not the run.
+    """
+
+    def __init__(self, evaluator: Evaluator, every_epochs: int | None = 1, every_kimg: float | None = None) -> None:
+        for name, value in (("every_epochs", every_epochs), ("every_kimg", every_kimg)):
+            if value is not None and value <= 0:
+                raise UserError(f"evaluation.{name}={value} is not possible: give a number above 0, or null for never.")
+        self.evaluator = evaluator
+        self.every_epochs = None if every_kimg else every_epochs
+        self._kimg = EveryKimg(every_kimg)
+        self._evaluated_at: int | None = None
+        self._shown_floor = False
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Check what can be checked and make the extractor ready, before the first step."""
+        if module.generator_ema is None:
+            self.evaluator.samples = "raw samples"
+        if self.evaluator.metrics:
+            self.evaluator.prepare(module.device)
+            module.protocol = self.evaluator.protocol
+        self._kimg.start(module.images_seen)
+        self._evaluated_at = module.images_seen
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """Evaluate if enough images were seen."""
+        if self._kimg.due(module.images_seen):
+            self.evaluate(trainer, module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Evaluate if enough epochs are over."""
+        if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
+            self.evaluate(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Evaluate the last state, unless that was done."""
+        self.evaluate(trainer, module)
+
+    def evaluate(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Evaluate now, unless this state was evaluated; all processes call this together."""
+        if not self.evaluator.metrics or self._evaluated_at == module.images_seen:
+            return
+        self._evaluated_at = module.images_seen
+        try:
+            scores = self._scores(module)
+        except KeyboardInterrupt:
+            if trainer.world_size > 1:  # the other processes wait for this one's samples and must end with it
+                raise
+            print("Interrupted the evaluation: this state has no scores. Press Ctrl-C again to end the run.", flush=True)
+            return
+        if scores:
+            _take(module, scores)
+            self._print(trainer, module)
+            module.report(scores)
+            call(trainer, "on_scores", scores)
+
+    def _scores(self, module: L.LightningModule) -> dict[str, float]:
+        evaluator = self.evaluator
+        module.synchronise_buffers()
+        return evaluator.evaluate(
+            lambda start, stop: module.sample(start, stop, seed=evaluator.seed, raw=evaluator.raw)
+        )
+
+    @rank_zero_only
+    def _print(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        first, self._shown_floor = not self._shown_floor, True
+        parts = [f"epoch {trainer.current_epoch + 1}", f"{module.images_seen / 1000:.1f} kimg"]
+        parts += [describe(module.scores, self.evaluator.floor if first else None), self.evaluator.protocol]
+        if first and self.evaluator.floor:
+            parts.append(f"floor: {self.evaluator.floor_protocol}")
+        print(" · ".join(parts), flush=True)
+
+
+def _take(module: L.LightningModule, scores: dict[str, float]) -> None:
+    module.scores = dict(scores)
+    for name, value in scores.items():
+        if kind(name) and better(name, value, module.best.get(name)):
+            module.best[name] = value
