@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from gan_lightning.cli.app import command
 from gan_lightning.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 EXPORTS = {"onnx": "generator.onnx", "safetensors": "generator.safetensors"}
 
 
+@command("generate")
 def generate(cfg: DictConfig) -> Path:
     """Write what `cfg` (conf/generate.yaml) asks for, print where, and return the path."""
     from gan_lightning.inference.load import load
@@ -57,3 +59,6 @@ def _export(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
         if cfg.export == "onnx":
             return export_onnx(loaded, out)
         return export_safetensors(loaded.network, out, loaded.description)
+
+
+main = generate.main

@@ -13,7 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from gan_lightning.cli import generate as command
+from gan_lightning.cli.generate import generate
 from gan_lightning.errors import UserError
 from gan_lightning.inference.images import to_uint8
 from gan_lightning.inference.load import load
@@ -27,7 +27,7 @@ Save = Callable[..., Path]
 
 def run(*overrides: str) -> Path:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return command.generate(compose("generate", list(overrides)))
+        return generate(compose("generate", list(overrides)))
 
 
 @pytest.fixture
