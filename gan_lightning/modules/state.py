@@ -43,23 +43,42 @@ class Stateful:
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
-        entry = checkpoint.get("gan_lightning")
-        if entry is None:
+        if "gan_lightning" not in checkpoint:
             raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
-        self._refuse_other_networks(checkpoint["state_dict"])
+        changed = self.changes(checkpoint)
+        if changed:
+            raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
+        self._take_up_counters(checkpoint["gan_lightning"])
+
+    def changes(self, checkpoint: dict[str, Any]) -> str:
+        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
+        saved, mine = checkpoint["state_dict"], self.state_dict()
+        tensors = sorted(saved.keys() ^ mine.keys())
+        tensors += [name for name in sorted(saved.keys() & mine.keys()) if saved[name].shape != mine[name].shape]
+        if not tensors:
+            return ""
+        before, now = ((config or {}).get("model", {}) for config in (checkpoint["gan_lightning"]["config"], self.config))
+        keys = sorted(name for name, value in leaves(before, "model") ^ leaves(now, "model"))
+        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+        return ", ".join([*dict.fromkeys(keys), *tensors[:3]]) + more
+
+    def take_over(self, checkpoint: dict[str, Any]) -> None:
+        """Load the tensors that fit, and the counters."""
+        mine = self.state_dict()
+        fitting = {n: t for n, t in checkpoint["state_dict"].items() if n in mine and mine[n].shape == t.shape}
+        self.load_state_dict(fitting, strict=False)
+        self._take_up_counters(checkpoint["gan_lightning"])
+
+    def _take_up_counters(self, entry: dict[str, Any]) -> None:
         self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
         self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
 
-    def _refuse_other_networks(self, saved: dict[str, Any]) -> None:
-        mine = self.state_dict()
-        differing = sorted(saved.keys() ^ mine.keys())
-        differing += [k for k in sorted(saved.keys() & mine.keys()) if saved[k].shape != mine[k].shape]
-        if differing:
-            shown = ", ".join(differing[:4]) + (f" and {len(differing) - 4} more" if len(differing) > 4 else "")
-            raise UserError(
-                f"The checkpoint's networks differ from the configured ones in {shown}: "
-                "configure the model as it was trained, or start a new run."
-            )
+
+def leaves(node: Any, path: str) -> set[tuple[str, str]]:
+    """Return (dotted path, value as text) of every leaf of nested dicts."""
+    if not isinstance(node, dict):
+        return {(path, repr(node))}
+    return set().union(*[leaves(child, f"{path}.{name}") for name, child in node.items()])
 
 
 def describe(network: Any) -> Any:

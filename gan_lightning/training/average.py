@@ -35,4 +35,4 @@ class ExponentialMovingAverage:
 
 def frozen_copy(network: nn.Module) -> nn.Module:
     """Return a copy that no optimiser and no backward touches."""
-    return copy.deepcopy(network).eval().requires_grad_(False)
+    return copy.deepcopy(network).requires_grad_(False)

@@ -7,6 +7,14 @@ import math
 from gan_lightning.errors import UserError
 
 
+class Constant:
+    """1 all along."""
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor at `progress`."""
+        return 1.0
+
+
 class LinearDecay:
     """1 until `start`, then straight down to `final` at the end of the run.
 

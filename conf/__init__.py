@@ -1,0 +1,1 @@
+"""Configuration files, shipped inside the package as gan_lightning.conf."""

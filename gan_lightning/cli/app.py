@@ -1,0 +1,108 @@
+"""A command: Hydra composes its configuration, a task runs, and a user's mistake ends in one sentence.
+
+Nothing here imports torch: `--help`, completion and mistakes in the command line answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_lightning.cli.sentences import sentence
+from gan_lightning.data.resolvers import register
+from gan_lightning.errors import UserError
+
+CONFIG_MODULE = "gan_lightning.conf"
+Task = Callable[[DictConfig], Any]
+
+
+def command(name: str) -> Callable[[Task], Command]:
+    """Make a task of a configuration into a command whose configuration is `conf/<name>.yaml`."""
+    return lambda task: Command(name, task)
+
+
+class Command:
+    """Callable with a composed configuration or with a list of overrides; `main` is the command line.
+
+    Called from Python it raises UserError; from the command line it prints the sentence and exits with status 1.
+    """
+
+    def __init__(self, name: str, task: Task) -> None:
+        self.name, self.task = name, task
+        self.__doc__ = task.__doc__
+
+    def __call__(self, config: DictConfig | Sequence[str]) -> Any:
+        """Run in this process and return what the task returns."""
+        return self.task(config if isinstance(config, DictConfig) else self.compose(config))
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration that `overrides` make; raises UserError for one that does not fit."""
+        register()
+        with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            try:
+                return hydra.compose(self.name, [*overrides])
+            except (HydraException, OmegaConfBaseException, OSError) as error:
+                raise UserError(sentence(error, self.name)) from error
+
+    def main(self) -> None:
+        """Run the command line."""
+        register()
+        with _one_sentence(self.name):
+            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)()
+
+    def _job(self, config: DictConfig) -> Any:
+        _restore_environment()
+        with _one_sentence(self.name):
+            if "run_dir" in config:
+                with open_dict(config):
+                    config.run_dir = HydraConfig.get().runtime.output_dir
+            return self.task(config)
+
+
+@contextmanager
+def _one_sentence(name: str) -> Iterator[None]:
+    """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1."""
+    _let_hydra_raise()
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if traceback_wanted():
+            traceback.print_exc()
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"gan-{name}: {sentence(error, name)}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        _restore_environment()
+
+
+_VARIABLE = "HYDRA_FULL_ERROR"
+_users_choice: list[str | None] = []
+
+
+def traceback_wanted() -> bool:
+    """Return whether the user asked for tracebacks."""
+    return (_users_choice[0] if _users_choice else os.environ.get(_VARIABLE)) == "1"
+
+
+def _let_hydra_raise() -> None:
+    """Stop Hydra from printing errors of composition itself, until `_restore_environment`."""
+    if not _users_choice:
+        _users_choice.append(os.environ.get(_VARIABLE))
+        os.environ[_VARIABLE] = "1"
+
+
+def _restore_environment() -> None:
+    """Give the variable back its value: what runs from here on, child processes too, sees the user's choice."""
+    if _users_choice:
+        before = _users_choice.pop()
+        os.environ.pop(_VARIABLE, None) if before is None else os.environ.update({_VARIABLE: before})

@@ -1,0 +1,110 @@
+"""From a composed configuration to objects: data, module, evaluator, callbacks, loggers, trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.errors import UserError
+from gan_lightning.evaluation.callback import EvaluationCallback
+from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.modules.gan import GAN
+from gan_lightning.training.distributed import ReplicaStrategy
+from gan_lightning.training.random import key
+
+
+def data(config: DictConfig) -> L.LightningDataModule:
+    """Return the data module."""
+    return build(config.data)
+
+
+def module(config: DictConfig) -> GAN:
+    """Return the GAN with its loss, regularisers, optimisers and schedule; weights are drawn from the seed."""
+    torch.manual_seed(key(config.seed, "weights"))
+    optim = config.optim
+    gan = build(
+        config.model,
+        loss=build(config.loss),
+        regularizers={name: build(node) for name, node in config.regularizer.items()},
+        generator_optimizer=build(optim.generator),
+        discriminator_optimizer=build(optim.discriminator),
+        schedule=None if config.schedule._target_.endswith(".Constant") else build(config.schedule),
+        clip_norm=optim.clip_norm,
+        seed=config.seed,
+        log_every=config.log_every,
+    )
+    gan.max_kimg = config.max_kimg
+    gan.config = plain(config)
+    return gan
+
+
+def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluator | None:
+    """Return the evaluator, None where no metrics are asked for."""
+    if not config.metrics:
+        return None
+    options = {k: config.evaluation[k] for k in ("num_fakes", "split", "batch_size", "seed", "raw")}
+    metrics = {name: build(node) for name, node in config.metrics.items()}
+    return Evaluator(metrics, datamodule, build(config.extractor), **options)
+
+
+def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]:
+    """Return the callbacks; the evaluation comes before those that react to its scores."""
+    chosen = [build(node) for node in config.callbacks.values()]
+    if measure is None:
+        return chosen
+    when = {k: config.evaluation[k] for k in ("every_epochs", "every_kimg")}
+    return [EvaluationCallback(measure, **when), *chosen]
+
+
+def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
+    """Return Lightning's Trainer, with our strategy where there are several processes."""
+    options = {name: value for name, value in config.trainer.items() if name != "max_epochs"}
+    if options["strategy"] == "auto" and processes(config.trainer) > 1:
+        options["strategy"] = ReplicaStrategy()
+    elif OmegaConf.is_dict(options["strategy"]):
+        options["strategy"] = build(options["strategy"])
+    for name in ("devices", "plugins"):
+        if OmegaConf.is_config(options[name]):
+            options[name] = OmegaConf.to_container(options[name])
+    target = options.pop("_target_")
+    assert target == "lightning.Trainer"
+    try:
+        return L.Trainer(**options, max_epochs=epochs(config), callbacks=callbacks, logger=loggers)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"Lightning's Trainer cannot be built as asked: {str(error).strip()}") from error
+
+
+def epochs(config: DictConfig) -> int:
+    """Return the limit in epochs: as given, else none beside max_kimg, else 60."""
+    if config.trainer.max_epochs is not None:
+        return config.trainer.max_epochs
+    return -1 if config.max_kimg is not None else 60
+
+
+def processes(trainer: DictConfig) -> int:
+    """Return how many processes the trainer will start, over all machines."""
+    devices = trainer.devices
+    if OmegaConf.is_list(devices):
+        number = len(devices)
+    elif isinstance(devices, str):  # "auto", "-1", "0,1"
+        on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        everything = torch.cuda.device_count() if on_gpu else 1
+        number = everything if devices in ("auto", "-1") else len(devices.split(","))
+    else:
+        number = torch.cuda.device_count() if devices == -1 else devices
+    return number * trainer.num_nodes
+
+
+def build(node: DictConfig, **further: Any) -> Any:
+    """Instantiate a node; what a constructor refuses with UserError is raised as that."""
+    return instantiate(node, **further, _convert_="all")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration as plain containers."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]

@@ -1,0 +1,54 @@
+"""Taking up a run: its own configuration, with the overrides given beside `resume=` on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gan_lightning.errors import UserError
+
+SAVED = ".hydra/config.yaml"  # as composed, interpolations intact: an override of a key reaches all that hang on it
+NOT_TAKEN_UP = ("resume", "run_dir")
+
+
+def run_folder(overrides: Sequence[str]) -> Path | None:
+    """Return the folder named by a `resume=` among `overrides`, which must hold a run."""
+    named = [word.partition("=")[2] for word in overrides if word.startswith("resume=")]
+    if not named or named[-1] in ("", "null"):
+        return None
+    folder = Path(named[-1].strip("'\"")).expanduser().resolve()
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"resume={folder} is no run's folder: there is no config.yaml in it.")
+    return folder
+
+
+def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictConfig:
+    """Return the run's configuration with `overrides` applied.
+
+    composed: what the command line alone would make; a chosen group option is taken from there as a whole.
+    """
+    saved = folder / SAVED if (folder / SAVED).is_file() else folder / "config.yaml"
+    config = OmegaConf.load(saved)
+    assert isinstance(config, DictConfig)
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        name = override.get_key_element().lstrip("+~").partition("@")[0]
+        if name in NOT_TAKEN_UP or name.startswith("hydra"):
+            continue
+        node = OmegaConf.select(composed, name)
+        with open_dict(config):
+            OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
+        print(f"resume: {name} = {override.get_value_element_as_str()}")
+    with open_dict(config):
+        config.resume, config.run_dir = str(folder), str(folder)
+    return config
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint to go on from; raises UserError where the run has none."""
+    path = folder / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise UserError(f"{folder} has no checkpoints/last.ckpt to resume from: start the run anew.")
+    return path

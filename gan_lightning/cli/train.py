@@ -1,0 +1,142 @@
+"""`python train.py`: compose, check, build, fit, and leave what anyone can use."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gan_lightning.cli import resume
+from gan_lightning.cli.app import Command, command
+from gan_lightning.errors import UserError
+from gan_lightning.paths import write_atomically
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.gan import GAN
+
+
+@command("train")
+def train(config: DictConfig) -> dict[str, Any]:
+    """Train as `config` says; return the run's folder, its last and its best scores.
+
+    Raises UserError before anything is trained for whatever cannot work.
+    """
+    from gan_lightning.cli import build, preflight
+
+    config = _settled(config)
+    preflight.check(config)
+    folder = Path(config.run_dir)
+    checkpoint = _checkpoint(config, folder)
+    data, module = build.data(config), build.module(config)
+    measure = build.evaluator(config, data)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the others start when all of this is known to work
+        _check_data(data, module)
+        if measure is not None:
+            measure.check()
+        _write_config(config, folder)
+    loggers = [build.build(node) for node in config.logger.values()]
+    trainer = build.trainer(config, build.callbacks(config, measure), loggers)
+    _fit(trainer, module, data, checkpoint, config.strict)
+    if trainer.is_global_zero:
+        _finish(module, folder)
+    return {"run_dir": str(folder), "images_seen": module.images_seen, "scores": module.scores, "best": module.best}
+
+
+def _settled(config: DictConfig) -> DictConfig:
+    """Return the configuration with its run folder known, and a resumed run's own one below it."""
+    with open_dict(config):
+        if OmegaConf.is_interpolation(config, "run_dir") and not HydraConfig.initialized():
+            config.run_dir = time.strftime("outputs/%Y-%m-%d/%H-%M-%S") + f"-{time.time_ns() % 10**9 // 1000:06d}"
+        config.run_dir = str(Path(config.run_dir).expanduser().resolve())
+    if config.resume is None:
+        return config
+    folder = resume.run_folder([f"resume={config.resume}"])
+    assert folder is not None
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else config.get("overrides", [])
+    return resume.merge(config, overrides, folder)
+
+
+def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
+    if config.resume is not None:
+        return resume.last_checkpoint(folder)
+    if (folder / "config.yaml").exists() and os.environ.get("LOCAL_RANK", "0") == "0":
+        raise UserError(f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another.")
+    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+        raise UserError(f"ckpt_path={config.ckpt_path} is not there.")
+    return Path(config.ckpt_path) if config.ckpt_path is not None else None
+
+
+def _check_data(data: Any, module: GAN) -> None:
+    """Load the data now, so that what is missing or unreadable is said before processes start."""
+    data.prepare_data()
+    data.setup("fit")
+    made = tuple(getattr(module.generator, "image_shape", data.image_shape))
+    if made != tuple(data.image_shape):
+        raise UserError(
+            f"The generator makes images of shape {made}, but {data.name} has {tuple(data.image_shape)}: choose a model "
+            f"for this data ({'model=mlp2d for points' if len(data.image_shape) == 1 else 'such as model=dcgan'})."
+        )
+
+
+def _write_config(config: DictConfig, folder: Path) -> None:
+    text = OmegaConf.to_yaml(config, resolve=True)
+    write_atomically(folder / "config.yaml", lambda path: path.write_text(text))
+    if not (folder / resume.SAVED).exists():
+        unresolved = OmegaConf.to_yaml(config)
+        write_atomically(folder / resume.SAVED, lambda path: path.write_text(unresolved))
+
+
+def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, strict: bool) -> None:
+    """Fit from `checkpoint`; not strict, of a changed architecture what fits is taken over and optimisers start anew."""
+    from gan_lightning.inference.read import read, torch_load
+
+    if checkpoint is not None:
+        read(checkpoint)  # refuses what is corrupt or foreign
+        saved = torch_load(checkpoint)
+        changed = module.changes(saved)
+        if changed and strict:
+            raise UserError(
+                f"{checkpoint} was trained with another architecture: {changed} differ; configure the model as it was, "
+                "or take over what fits, with fresh optimisers, by strict=false."
+            )
+        if changed:
+            module.take_over(saved)
+            checkpoint = None
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+
+
+def _finish(module: GAN, folder: Path) -> None:
+    """Export the generator and say where everything is."""
+    from gan_lightning.inference.export import export_generator
+
+    best = module.generator if module.generator_ema is None else module.generator_ema
+    export_generator(best, folder, module.network_description())
+    shown = os.path.relpath(folder)
+    shown = shown if not shown.startswith("..") else str(folder)
+    names = ("samples.png", "samples.gif", "samples", "curves.png", "metrics.csv", "config.yaml", "checkpoints")
+    for name in (*names, "generator.safetensors"):
+        if (folder / name).exists():
+            print(f"{name:<22}{shown}/{name}")
+    print(f"more samples:         {_program('generate')} ckpt={shown} n=64 seed=1 out=samples.png")
+
+
+def _program(name: str) -> str:
+    """Return how the user calls a sibling of this command."""
+    return f"python {name}.py" if sys.argv[0].endswith(".py") else f"gan-{name}"
+
+
+def main() -> None:
+    """Run the command line; a resumed run writes to its own folder."""
+    try:
+        folder = resume.run_folder(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"gan-train: {error}")
+    if folder is not None and not any(word.startswith("hydra.run.dir=") for word in sys.argv):
+        sys.argv += [f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
+    assert isinstance(train, Command)
+    train.main()
