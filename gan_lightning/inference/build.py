@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,8 +91,11 @@ def _construct(node: Any, trusted: dict[str, Factory]) -> Any:
         return [_construct(item, trusted) for item in node]
     if not isinstance(node, dict):
         return node
-    arguments = {key: _construct(value, trusted) for key, value in node.items() if key != "_target_"}
-    return resolve(node["_target_"], trusted)(**arguments) if "_target_" in node else arguments
+    arguments = {key: _construct(value, trusted) for key, value in node.items() if key not in ("_target_", "_partial_")}
+    if "_target_" not in node:
+        return arguments
+    factory = resolve(node["_target_"], trusted)
+    return partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
 
 
 @contextmanager

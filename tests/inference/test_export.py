@@ -70,7 +70,7 @@ def test_a_wrong_onnx_is_not_kept(
 
     monkeypatch.setattr(torch.onnx, "export", sabotage)
     (tmp_path / "generator.onnx").write_text("the one before")
-    with pytest.raises(UserError, match="differs from PyTorch by .* not kept"):
+    with pytest.raises(UserError, match=r"differs from PyTorch by .* not kept"):
         export_onnx(loaded, tmp_path / "generator.onnx")
     assert (tmp_path / "generator.onnx").read_text() == "the one before"
     assert len(list(tmp_path.iterdir())) == 3
@@ -86,7 +86,7 @@ def test_what_onnx_cannot_say_is_one_sentence(
 ) -> None:
     network = Undecided(width=8)
     loaded = load(export_generator(network, tmp_path, describe(network)), trusted=[Undecided])
-    with pytest.raises(UserError, match="Undecided cannot be exported to ONNX .*data-dependent") as caught:
+    with pytest.raises(UserError, match=r"Undecided cannot be exported to ONNX .*data-dependent") as caught:
         export_onnx(loaded, tmp_path / "generator.onnx")
     assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
     assert not (tmp_path / "generator.onnx").exists()

@@ -74,7 +74,7 @@ def test_without_out_it_takes_a_free_name_and_prints_it(ckpt: Path, capsys: pyte
 def test_nothing_is_replaced_unasked(ckpt: Path, tmp_path: Path) -> None:
     run(f"ckpt={ckpt}", "n=2", "out=folder")
     before = (tmp_path / "folder/00000.png").read_bytes()
-    with pytest.raises(UserError, match="folder is there already.*overwrite=true"):
+    with pytest.raises(UserError, match=r"folder is there already.*overwrite=true"):
         run(f"ckpt={ckpt}", "n=2", "seed=9", "out=folder")
     assert (tmp_path / "folder/00000.png").read_bytes() == before
     run(f"ckpt={ckpt}", "n=2", "seed=9", "out=folder", "overwrite=true")
@@ -97,7 +97,7 @@ def test_exports(ckpt: Path, tmp_path: Path) -> None:
     assert torch.equal(load(path).sample(4), load(ckpt).sample(4))
     assert load(path).class_names == ["ant", "bee", "cat"]
     assert run(f"ckpt={ckpt}", "export=onnx", "out=model.onnx").stat().st_size > 1000
-    with pytest.raises(UserError, match="model.onnx is there already"):
+    with pytest.raises(UserError, match=r"model.onnx is there already"):
         run(f"ckpt={ckpt}", "export=onnx", "out=model.onnx")
 
 

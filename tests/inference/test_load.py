@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import gan_lightning.networks
+from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_generator
 from gan_lightning.inference.load import load
 from gan_lightning.networks.base import Generator
@@ -143,6 +144,26 @@ def test_a_users_class_loads_when_trusted(saved: Save, checkpoint: Make, weather
     assert torch.equal(loaded.network.linear.weight, network.linear.weight)
 
 
+class Composed(Plain):
+    """A user's generator made of parts: an object, and a class that it calls itself."""
+
+    def __init__(self, part: nn.Module, activation: Callable[[], nn.Module]) -> None:
+        super().__init__(4)
+        self.linear = nn.Sequential(part, activation())
+
+
+def test_classes_among_the_arguments_are_trusted_one_by_one(saved: Save, checkpoint: Make) -> None:
+    part = {"_target_": "torch.nn.modules.linear.Linear", "in_features": 4, "out_features": 4}
+    activation = {"_target_": "torch.nn.modules.activation.ELU", "_partial_": True, "alpha": 0.5}
+    network = recorded(Composed(nn.Linear(4, 4), lambda: nn.ELU(0.5)), part=part, activation=activation)
+    path = saved(checkpoint(network))
+    loaded = load(path, trusted=[Composed, nn.Linear, nn.ELU])
+    assert torch.equal(loaded.network.linear[0].weight, network.linear[0].weight)
+    assert loaded.network.linear[1].alpha == 0.5
+    with pytest.raises(UserError, match=r"class torch.nn.modules.activation.ELU"):
+        load(path, trusted=[Composed, nn.Linear])
+
+
 def test_a_users_instance_is_filled(saved: Save, checkpoint: Make, weathered: Make) -> None:
     path = saved(checkpoint(weathered(Plain(4))))
     instance = Plain(4)
@@ -175,7 +196,7 @@ def test_the_allow_list_is_every_generator_of_ours_and_nothing_else() -> None:
 
 def test_loading_needs_torch_only(network: DCGANGenerator, saved: Save, checkpoint: Make) -> None:
     code = (
-        "import sys; from gan_lightning.inference.load import load; print(load(sys.argv[1]).sample(2).shape);"
+        "import sys, gan_lightning; print(gan_lightning.load(sys.argv[1]).sample(2).shape);"
         "print([m for m in ('lightning', 'hydra', 'omegaconf', 'wandb', 'onnx', 'matplotlib', 'torchvision',"
         " 'torchmetrics', 'tensorboard', 'sklearn') if m in sys.modules])"
     )
