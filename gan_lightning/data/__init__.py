@@ -1,7 +1,28 @@
-"""LightningDataModules, embedded data sets, resumable sampling."""
+"""LightningDataModules, embedded data sets, resumable sampling.
 
-from gan_lightning.data.base import GANData
-from gan_lightning.data.digits import Digits
-from gan_lightning.data.mixtures import Grid, Mixture, Ring
+Attributes are imported when first used: the command line needs only the resolvers, and those without torch.
+"""
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "Digits": "digits",
+    "GANData": "base",
+    "Grid": "mixtures",
+    "Mixture": "mixtures",
+    "Ring": "mixtures",
+}
 __all__ = ["Digits", "GANData", "Grid", "Mixture", "Ring"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'gan_lightning.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"gan_lightning.data.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_WHERE)

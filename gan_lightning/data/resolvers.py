@@ -1,0 +1,63 @@
+"""Numbers of classes that follow from other options, for `num_classes: ${...}` in conf/data; no data is loaded.
+
+Nothing here imports torch: the command line registers these before it composes.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+EMNIST_CLASSES = {  # in the order of the labels; "letters" counts from 1 in the files
+    "byclass": [*string.digits, *string.ascii_uppercase, *string.ascii_lowercase],
+    "bymerge": [*string.digits, *string.ascii_uppercase, *"abdefghnqrt"],
+    "balanced": [*string.digits, *string.ascii_uppercase, *"abdefghnqrt"],
+    "letters": [*string.ascii_lowercase],
+    "digits": [*string.digits],
+    "mnist": [*string.digits],
+}
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf; may be called again."""
+    OmegaConf.register_new_resolver("emnist_classes", emnist_classes, replace=True)
+    OmegaConf.register_new_resolver("stl10_classes", stl10_classes, replace=True)
+    OmegaConf.register_new_resolver("celeba_classes", celeba_classes, replace=True)
+    OmegaConf.register_new_resolver("folder_classes", folder_classes, replace=True)
+
+
+def emnist_classes(subset: str) -> int:
+    """Return the number of classes of a subset of EMNIST; 0 for an unknown one, which the data module refuses."""
+    return len(EMNIST_CLASSES.get(subset, ()))
+
+
+def stl10_classes(subset: str) -> int:
+    """Return 10 for the labelled subset of STL-10, 0 for those that contain unlabelled images."""
+    return 10 if subset == "train" else 0
+
+
+def celeba_classes(attribute: str | None) -> int:
+    """Return 2 classes (without, with) for an attribute of CelebA, 0 for none."""
+    return 0 if attribute is None else 2
+
+
+def folder_classes(root: str | None, labels: str | None) -> int:
+    """Return the number of class folders under `root` for `labels: folders`, else 0; 0 also if there is no `root`."""
+    return len(class_folders(root)) if labels == "folders" and root else 0
+
+
+def class_folders(root: str | Path) -> list[str]:
+    """Return the names of the folders right under `root`, sorted and without hidden ones; [] if there is no `root`."""
+    try:
+        with os.scandir(Path(root).expanduser()) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and not hidden(e.name))
+    except OSError:
+        return []
+
+
+def hidden(name: str) -> bool:
+    """Say whether file managers hide `name`, or a Mac put it into an archive."""
+    return name.startswith(".") or name == "__MACOSX"
