@@ -10,7 +10,6 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg, EverySeconds
@@ -27,7 +26,7 @@ class Checkpoint(Callback, LightningCheckpoint):
 
     every_minutes: wall clock between two states; every_kimg: the same in thousand images; None: not by that measure.
         There is also one after each new best score, at the end, and on Ctrl-C or an error between two iterations
-        (an iteration that broke off leaves half-moved networks, which are not worth keeping).
+        (an iteration that broke off leaves half-moved networks, which are not worth keeping). Ctrl-C waits for the end of the iteration; a second one doesn't.
     monitor: the score that decides what is best, with or without its extractor's suffix; None takes FID, or the
         share of high-quality samples where there is no FID (2-D mixtures), or IS.
 
@@ -46,7 +45,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         self.best_name: str | None = None
         self._clock = EverySeconds(None if every_minutes is None else every_minutes * 60)
         self._kimg = EveryKimg(every_kimg)
-        self._interrupt = DeferredInterrupt()
+        self._interrupt: DeferredInterrupt | None = None
         self._new_best = False
         self._clock_due = self._interrupt_due = False
         self._saved_at: int | None = None
@@ -77,6 +76,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         self._clock.restart()
         self._kimg.start(module.images_seen)
         self._saved_at = module.images_seen  # what was just loaded need not be written again
+        self._interrupt = DeferredInterrupt(lambda: trainer.world_size > 1 or self._half_moved(module))
         self._interrupt.install()
         if trainer.is_global_zero:
             for half in self.folder(trainer).glob(".*.ckpt"):
@@ -116,23 +116,23 @@ class Checkpoint(Callback, LightningCheckpoint):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Save the final state."""
-        self._interrupt.remove()
-        if self._saved_at != module.images_seen:
+        if self._new_best or self._saved_at != module.images_seen:
             self.save(trainer, module)
+        self._interrupt.remove()
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         """Save the state unless it is half-moved, or the other processes may not be here to save with this one."""
-        self._interrupt.remove()
+        if self._interrupt is not None:
+            self._interrupt.remove()
         together = trainer.world_size == 1 or self._interrupt_due
-        half_moved = module.iteration == self._started
-        if half_moved or not together or self._saved_at in (None, module.images_seen):
+        if self._half_moved(module) or not together or self._saved_at in (None, module.images_seen):
             return
         try:
             saved = self.save(trainer, module)
         except UserError:  # the NaN guard's sentence is the exception that is on its way already
             return
-        if saved:
-            rank_zero_info(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
+        if saved and trainer.is_global_zero:
+            print(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
 
     def save(self, trainer: L.Trainer, module: L.LightningModule) -> bool:
         """Save last.ckpt, and best.ckpt if the score just became the best; all processes must call this.
@@ -143,16 +143,20 @@ class Checkpoint(Callback, LightningCheckpoint):
         if not _finite(module):
             return False
         paths = [self.last_path(trainer), *([self.best_path(trainer)] if self._new_best else [])]
-        self._new_best = self._clock_due = False
-        self._saved_at = module.images_seen
         if trainer.is_global_zero:
             write_atomically(paths[0], trainer.save_checkpoint)
             for path in paths[1:]:
                 write_atomically(path, lambda temporary: _link_or_copy(paths[0], temporary))
         else:
             trainer.save_checkpoint(paths[0])  # takes part; only rank zero writes
+        self._new_best = self._clock_due = False
+        self._saved_at = module.images_seen
         self._clock.restart()
         return True
+
+    def _half_moved(self, module: L.LightningModule) -> bool:
+        """Return whether an iteration began and didn't end, so that the networks are of no moment."""
+        return module.iteration == self._started
 
 
 def _finite(module: L.LightningModule) -> bool:

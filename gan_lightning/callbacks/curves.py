@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,22 @@ class Curves(Callback):
     def _draw(self, trainer: L.Trainer) -> None:
         history = Path(trainer.default_root_dir) / "metrics.csv"
         if trainer.is_global_zero and history.exists():
-            write_atomically(history.with_name("curves.png"), lambda path: draw(history, path))
+            floors = _floors(trainer)
+            write_atomically(history.with_name("curves.png"), lambda path: draw(history, path, floors))
         self._clock.restart()
 
 
-def draw(history: Path, target: Path) -> None:
-    """Draw the columns of `history`, a metrics.csv, as curves over kimg to `target`."""
+def _floors(trainer: L.Trainer) -> dict[str, float]:
+    """Return what the evaluation, if there is one, measured for real images."""
+    evaluators = (getattr(callback, "evaluator", None) for callback in trainer.callbacks)
+    return next((dict(evaluator.floor) for evaluator in evaluators if hasattr(evaluator, "floor")), {})
+
+
+def draw(history: Path, target: Path, floors: Mapping[str, float] | None = None) -> None:
+    """Draw the columns of `history`, a metrics.csv, as curves over kimg to `target`.
+
+    floors: scores of real images against real ones by name, drawn as lines.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -59,7 +70,7 @@ def draw(history: Path, target: Path) -> None:
     figure = Figure(figsize=(6.4 * wide, 3.4 * high), layout="constrained")
     FigureCanvasAgg(figure)
     for place, (title, names) in enumerate(panels.items(), start=1):
-        _panel(figure.add_subplot(high, wide, place), title, {name: curves[name] for name in names})
+        _panel(figure.add_subplot(high, wide, place), title, {name: curves[name] for name in names}, floors or {})
     figure.savefig(target, dpi=120)
 
 
@@ -77,22 +88,21 @@ def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
         if base:
             title = TITLES.get(base, base.replace("_", " "))
             panels.setdefault(title, []).append(name)
-            panels[title] += [floor for floor in curves if floor == name.replace(base, f"{base}_floor", 1)]
     return {title: names for title, names in panels.items() if names}
 
 
-def _panel(axes: Axes, title: str, curves: dict[str, Points]) -> None:
+def _panel(axes: Axes, title: str, curves: dict[str, Points], floors: Mapping[str, float]) -> None:
     colours = iter(SCORE_COLOURS * len(curves))
     for name, points in curves.items():
         x, y = zip(*points, strict=True)
-        if "_floor" in name:
-            axes.axhline(y[-1], color="#777777", linestyle="--", linewidth=1, label=f"{name}: {y[-1]:.3g}")
-            continue
         colour = PLAYER_COLOURS.get(name) or next(colours)
         crowded = len(points) > 60
         axes.plot(x, y, color=colour, linewidth=0.6 if crowded else 1.5, alpha=0.35 if crowded else 1.0)
         smooth = _smoothed(y) if crowded else y
         axes.plot(x, smooth, color=colour, linewidth=1.6, label=_label(name, y))
+        if name in floors:
+            label = f"real against real: {floors[name]:.3g}"
+            axes.axhline(floors[name], color="#777777", linestyle="--", linewidth=1, label=label)
     positive = [value for points in curves.values() for _, value in points]
     if kind(next(iter(curves))) == "fid" and min(positive) > 0 and max(positive) > 20 * min(positive):
         axes.set_yscale("log")

@@ -1,17 +1,19 @@
-"""Ctrl-C between two iterations instead of inside one."""
+"""Ctrl-C at a moment that suits."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 
 class DeferredInterrupt:
-    """Remembers the first SIGINT, so that training can end with a whole iteration; a second one interrupts at once."""
+    """Interrupts at once, or where `unsuitable()` says so only remembers the first SIGINT in `requested`."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsuitable: Callable[[], bool]) -> None:
         self.requested = False
+        self._unsuitable = unsuitable
         self._previous: object = None
 
     def install(self) -> None:
@@ -29,6 +31,6 @@ class DeferredInterrupt:
         self._previous = None
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested or not self._unsuitable():
             raise KeyboardInterrupt
         self.requested = True

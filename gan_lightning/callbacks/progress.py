@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich import get_console
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, ProgressColumn, Task
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gan_lightning.callbacks.base import Callback
@@ -115,13 +115,14 @@ class RunColumn(ProgressColumn):
     def __init__(self, owner: Progress) -> None:
         super().__init__()
         self._owner = owner
-        self._bar = BarColumn(bar_width=24)
+        self._bar = BarColumn()
 
     def render(self, task: Task) -> RenderableType:
         """Return the two lines."""
         owner = self._owner
         share = "" if owner.fraction is None else f"{owner.fraction:4.0%}"
-        line = Table.grid(padding=(0, 1))
+        self._bar.bar_width = 24 if get_console().width >= 96 else 10
+        line = Table.grid(*(Column(no_wrap=True) for _ in range(4)), padding=(0, 1))
         line.add_row(Text(owner.headline), self._bar(task), Text(share), Text(owner.times(), style="dim"))
         return Group(line, Text(owner.details, style="cyan"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lightning as L
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.errors import UserError, suggest
@@ -29,7 +28,8 @@ class Target(Callback):
             return
         trainer.should_stop = True
         reached = ", ".join(f"{key} {scores[key]:.4g}" for key in found.values())
-        rank_zero_info(f"Target reached at {module.images_seen / 1000:g} kimg: {reached}.")
+        if trainer.is_global_zero:
+            print(f"Target reached at {module.images_seen / 1000:g} kimg: {reached}.")
 
     def _reached(self, name: str, value: float) -> bool:
         threshold = self.thresholds[name]

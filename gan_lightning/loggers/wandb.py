@@ -14,7 +14,7 @@ from urllib.request import getproxies
 import lightning as L
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from gan_lightning.scores import better, kind
 from gan_lightning.loggers.base import StartsWithModule
@@ -83,7 +83,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
             return
         run.finish(exit_code=int(failed))
         if run.offline:
-            rank_zero_info(f"W&B: the run is on this disk only; upload it with\n  {self.sync_command(run.id)}")
+            print(f"W&B: the run is on this disk only; upload it with\n  {self.sync_command(run.id)}")
 
     def sync_command(self, run_id: str) -> str:
         """Return the shell command that uploads all offline parts, one per resume, of run `run_id`."""
@@ -117,7 +117,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         self._own_run = True
         write_atomically(known, lambda path: path.write_text(run.id))
         if offline:
-            rank_zero_info(f"W&B: offline ({reason or 'as configured'}); upload with\n  {self.sync_command(run.id)}")
+            print(f"W&B: offline ({reason or 'as configured'}); upload with\n  {self.sync_command(run.id)}")
         return run
 
 
