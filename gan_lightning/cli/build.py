@@ -71,8 +71,9 @@ def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any])
     for name in ("devices", "plugins"):
         if OmegaConf.is_config(options[name]):
             options[name] = OmegaConf.to_container(options[name])
-    target = options.pop("_target_")
-    assert target == "lightning.Trainer"
+    del options["_target_"]
+    # Without a checkpoint callback of ours Lightning would add its own, which counts optimiser steps.
+    options["enable_checkpointing"] = any(isinstance(c, L.pytorch.callbacks.Checkpoint) for c in callbacks)
     try:
         return L.Trainer(**options, max_epochs=epochs(config), callbacks=callbacks, logger=loggers)
     except (MisconfigurationException, ValueError, TypeError) as error:

@@ -18,7 +18,7 @@ def sentence(error: BaseException, command: str) -> str:
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return str(cause)
-    if isinstance(error, MissingConfigException) and error.options is not None:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_option(error)
     text = str(error)
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)

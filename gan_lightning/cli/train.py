@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     """
     from gan_lightning.cli import build, preflight
 
+    _quiet_lightning()
     config = _settled(config)
     preflight.check(config)
     folder = Path(config.run_dir)
@@ -45,6 +48,14 @@ def train(config: DictConfig) -> dict[str, Any]:
     if trainer.is_global_zero:
         _finish(module, folder)
     return {"run_dir": str(folder), "images_seen": module.images_seen, "scores": module.scores, "best": module.best}
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning to warnings, and of those to the ones that concern a GAN."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in (".*isinstance.treespec.*", ".*does not have many workers.*", ".*sync_dist.*"):
+        warnings.filterwarnings("ignore", text)
 
 
 def _settled(config: DictConfig) -> DictConfig:
