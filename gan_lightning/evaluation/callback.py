@@ -32,6 +32,7 @@ class EvaluationCallback(Callback):
         self.every_epochs = None if every_kimg else every_epochs
         self._kimg = EveryKimg(every_kimg)
         self._evaluated_at: int | None = None
+        self._epoch = 0
         self._shown_floor = False
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -42,10 +43,12 @@ class EvaluationCallback(Callback):
             self.evaluator.prepare(module.device)
             module.protocol = self.evaluator.protocol
         self._kimg.start(module.images_seen)
+        self._epoch = trainer.current_epoch
         self._evaluated_at = module.images_seen
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Evaluate if enough images were seen."""
+        self._epoch = trainer.current_epoch + 1  # trainer.current_epoch itself moves on before training ends
         if self._kimg.due(module.images_seen):
             self.evaluate(trainer, module)
 
@@ -68,11 +71,13 @@ class EvaluationCallback(Callback):
         except KeyboardInterrupt:
             if trainer.world_size > 1:  # the other processes wait for this one's samples and must end with it
                 raise
-            print("Interrupted the evaluation: this state has no scores. Press Ctrl-C again to end the run.", flush=True)
+            print(
+                "Interrupted the evaluation: this state has no scores. Press Ctrl-C again to end the run.", flush=True
+            )
             return
         if scores:
             _take(module, scores)
-            self._print(trainer, module)
+            self._print(module)
             module.report(scores)
             call(trainer, "on_scores", scores)
 
@@ -84,9 +89,9 @@ class EvaluationCallback(Callback):
         )
 
     @rank_zero_only
-    def _print(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _print(self, module: L.LightningModule) -> None:
         first, self._shown_floor = not self._shown_floor, True
-        parts = [f"epoch {trainer.current_epoch + 1}", f"{module.images_seen / 1000:.1f} kimg"]
+        parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
         parts += [describe(module.scores, self.evaluator.floor if first else None), self.evaluator.protocol]
         if first and self.evaluator.floor:
             parts.append(f"floor: {self.evaluator.floor_protocol}")

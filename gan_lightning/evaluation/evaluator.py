@@ -53,7 +53,8 @@ class Evaluator:
         _at_least(1, "batch_size", batch_size)
         self.metrics, self.data, self.extractor = dict(metrics), data, extractor
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
-        self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them
+        self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
+        self.reals = f"{split} images"
         self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
@@ -76,7 +77,7 @@ class Evaluator:
         """What the scores compare, such as "1,797 EMA samples vs 1,797 train images, classifier features"."""
         if self._points:
             return f"{self.num_fakes:,} {self.samples} vs {len(self.data.modes())} modes"
-        text = f"{self.num_fakes:,} {self.samples} vs {self.num_reals:,} {self.split} images"
+        text = f"{self.num_fakes:,} {self.samples} vs {self.num_reals:,} {self.reals}"
         if self.extractor is None:
             return text
         unverified = "unverified " if "unverified" in self.extractor.suffix else ""
@@ -86,7 +87,7 @@ class Evaluator:
     def floor_protocol(self) -> str:
         """What the floor compares, such as "898 train images vs the other 899"."""
         held_out = reals.held_out_count(self.num_reals, self.num_fakes)
-        return f"{held_out:,} {self.split} images vs the other {self.num_reals - held_out:,}"
+        return f"{held_out:,} {self.reals} vs the other {self.num_reals - held_out:,}"
 
     def check(self) -> None:
         """Raise a UserError for what cannot be measured, before training; download an extractor's weights."""
