@@ -26,7 +26,8 @@ class Checkpoint(Callback, LightningCheckpoint):
 
     every_minutes: wall clock between two states; every_kimg: the same in thousand images; None: not by that measure.
         There is also one after each new best score, at the end, and on Ctrl-C or an error between two iterations
-        (an iteration that broke off leaves half-moved networks, which are not worth keeping). Ctrl-C waits for the end of the iteration; a second one doesn't.
+        (one that broke off leaves half-moved networks, which are not worth keeping). A first Ctrl-C waits for the
+        end of the iteration.
     monitor: the score that decides what is best, with or without its extractor's suffix; None takes FID, or the
         share of high-quality samples where there is no FID (2-D mixtures), or IS.
 

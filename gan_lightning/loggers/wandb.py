@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from gan_lightning.scores import better, kind
 from gan_lightning.loggers.base import StartsWithModule
 from gan_lightning.paths import write_atomically
+from gan_lightning.scores import better, kind
 
 ID_FILE = "wandb_id"
 
@@ -57,9 +57,10 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
     def start(self, module: L.LightningModule) -> None:
         """Record the resolved config and go on from the best scores so far."""
-        self._best = dict(getattr(module, "best", {}))
         config = getattr(module, "config", None)
         self.experiment.config.update(dict(config or {}), allow_val_change=True)
+        for name, value in getattr(module, "best", {}).items():
+            self._keep_best(name, value)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -67,8 +68,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         self.experiment.log(metrics if step is None else {"images_seen": step, **metrics})
         for name, value in metrics.items():
             if kind(name) and better(name, value, self._best.get(name)):
-                self._best[name] = value
-                self.experiment.summary[f"best/{name}"] = value
+                self._keep_best(name, value)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -90,13 +90,14 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         parts = sorted(Path(self.save_dir).resolve().glob(f"wandb/offline-run-*-{run_id}"))
         return " ".join(["wandb sync", *(f"'{part}'" if " " in str(part) else str(part) for part in parts)])
 
+    def _keep_best(self, name: str, value: float) -> None:
+        self._best[name] = value
+        self.experiment.summary[f"best/{name}"] = value
+
     def _begin(self) -> Any:
         import wandb
 
-        if wandb.run is not None:  # the user's own wandb.init(), such as a W&B sweep's agent: theirs to finish
-            run = wandb.run
-        else:
-            run = self._init()
+        run = wandb.run or self._init()  # a run that is there is the user's own, of a W&B sweep say: theirs to finish
         run.define_metric("images_seen", hidden=True)
         run.define_metric("*", step_metric="images_seen", step_sync=True)
         return run
@@ -109,8 +110,11 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         reason = offline_reason() if self._wish is None else None
         offline = self._wish if self._wish is not None else reason is not None
         known = folder / ID_FILE
+        options = {name: value for name, value in self._wandb_init.items() if value is not None}
+        if known.exists():
+            options["id"] = known.read_text().strip()
         run = wandb.init(
-            **{**self._wandb_init, "id": known.read_text().strip() if known.exists() else None},
+            **options,
             mode="offline" if offline else None,
             settings=wandb.Settings(console="off", silent=offline),  # the progress bar is no log text
         )

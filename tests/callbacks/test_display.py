@@ -71,8 +71,11 @@ def test_throughput_counts_waiting_for_data_but_no_evaluation(
 
     rate = Throughput()
     fit(rate, Work(), epochs=3, datamodule=SlowData())
-    rates = [float(row["images_per_second"]) for row in read_rows(run_folder / "metrics.csv")[1]
-             if row.get("images_per_second")]
+    rates = [
+        float(row["images_per_second"])
+        for row in read_rows(run_folder / "metrics.csv")[1]
+        if row.get("images_per_second")
+    ]
     assert len(rates) >= 4
     assert all(BATCH / 1.0 <= rate <= BATCH / 0.5 for rate in rates)
 

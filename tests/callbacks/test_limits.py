@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_run import BATCH, Fit, Score, gan
 
 from gan_lightning.callbacks import Checkpoint, Limit, NanGuard, Target
 from gan_lightning.errors import UserError
 from gan_lightning.modules.gan import GAN
-from tiny_run import BATCH, Fit, Score, gan
 
 
 @pytest.mark.parametrize(("max_kimg", "iterations"), [(0.048, 6), (0.041, 6), (0.032, 4), (None, 8)])

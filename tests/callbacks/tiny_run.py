@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_lightning.loggers import CSVLogger
 from gan_lightning.modules.gan import GAN
+from gan_lightning.scores import better
 
 BATCH, BATCHES = 8, 4
 
@@ -78,6 +79,7 @@ class Score(L.Callback):
 
         scores = self.scores[trainer.current_epoch]
         module.scores = scores
+        module.best |= {name: value for name, value in scores.items() if better(name, value, module.best.get(name))}
         module.report(scores)
         call(trainer, "on_scores", scores)
 

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))
 
-from tiny_run import fit  # noqa: E402
+from tiny_run import fit
 
 __all__ = ["fit"]

@@ -12,7 +12,8 @@ SCRIPT = """
 import sys, torch, lightning
 there = set(sys.modules)
 import gan_lightning.callbacks, gan_lightning.loggers
-gan_lightning.loggers.CSVLogger("x"), gan_lightning.loggers.TensorBoardLogger("x"), gan_lightning.loggers.WandbLogger("x")
+from gan_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+CSVLogger("x"), TensorBoardLogger("x"), WandbLogger("x")
 gan_lightning.callbacks.SampleGrid(), gan_lightning.callbacks.Curves(), gan_lightning.callbacks.Progress()
 heavy = "matplotlib", "wandb", "tensorboard", "pandas", "sklearn", "onnx", "torch_fidelity"
 print([name for name in heavy if name in sys.modules and name not in there])
