@@ -1,0 +1,1 @@
+"""The evaluator: protocol, cache of real statistics, floor, reports."""

@@ -1,4 +1,4 @@
-"""Plain sets of images, a folder or a tensor, in the place of a data module; and one such set scored against another."""
+"""Plain sets of images, a folder or a tensor, in the place of a data module; and one scored against another."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class NativeImage:
     width: int
 
     def __call__(self, path: Path) -> Tensor:
+        """Return the tensor of a file; UserError names one that cannot be read."""
         try:
             with Image.open(path) as image:
                 pixels = np.array(eight_bit(image, channels=3))

@@ -1,0 +1,1 @@
+"""Metrics of generated samples, and the networks whose features they compare."""

@@ -36,9 +36,11 @@ class SampleMetric(Protocol):
     consumes: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
 
-    def update(self, values: Tensor, real: bool) -> None: ...
+    def update(self, values: Tensor, real: bool) -> None:
+        """Take values of real images or of samples."""
 
-    def compute(self) -> Any: ...
+    def compute(self) -> Tensor | tuple[Tensor, ...]:
+        """Return the scores in the order of `names`."""
 
 
 MetricFactory = Callable[[Setting], Metric]  # a metric's class, or a partial with its options
@@ -72,6 +74,7 @@ class Identity(nn.Module):
         self.num_features = num_features
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return `features` as float64."""
         return features.double()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +44,7 @@ class InceptionScore(library.InceptionScore):
         logits = logits[torch.from_numpy(order).to(logits.device)]
         splits = min(self.splits, len(logits))
         bounds = [part * len(logits) // splits for part in range(splits + 1)]
-        scores = torch.stack([_score(logits[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)])
+        scores = torch.stack([_score(logits[low:high]) for low, high in pairwise(bounds)])
         return scores.mean(), scores.std(correction=0)
 
 

@@ -1,0 +1,61 @@
+"""Two processes measure what one does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from tiny_evaluation import LinearExtractor, TinyData
+from torch import Tensor
+
+from gan_lightning.errors import UserError
+from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.metrics.fid import FID
+from gan_lightning.metrics.inception_score import InceptionScore
+
+
+class Picky(LinearExtractor):
+    """Refuses on rank zero."""
+
+    def check(self, data: object) -> None:
+        if dist.get_rank() == 0:
+            raise UserError("Rank zero says no.")
+
+
+def measure(drawn: list[range]) -> dict[str, float]:
+    fakes = TinyData(seed=1).images.images
+
+    def sample(start: int, stop: int) -> Tensor:
+        drawn.append(range(start, stop))
+        return fakes[start:stop]
+
+    evaluator = Evaluator({"fid": FID, "is": InceptionScore}, TinyData(), LinearExtractor(), batch_size=8)
+    return evaluator.evaluate(sample) | {f"floor {name}": value for name, value in evaluator.floor.items()}
+
+
+def process(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    drawn: list[range] = []
+    scores = measure(drawn)
+    with pytest.raises(UserError, match="Rank zero says no"):
+        Evaluator({"fid": FID}, TinyData(), Picky()).prepare()
+    indices = [index for part in drawn for index in part]
+    (folder / f"{rank}.json").write_text(json.dumps({"scores": scores, "indices": indices}))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work_and_agree_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = measure([])
+    monkeypatch.setenv("GAN_LIGHTNING_CACHE", str(tmp_path / "empty"))
+    mp.start_processes(process, args=(tmp_path,), nprocs=2, start_method="spawn")
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["scores"] == second["scores"]
+    assert first["scores"] == pytest.approx(expected, rel=1e-6)
+    assert sorted(first["indices"] + second["indices"]) == list(range(90))
+    assert abs(len(first["indices"]) - len(second["indices"])) <= 8
