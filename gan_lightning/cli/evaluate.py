@@ -69,7 +69,7 @@ def _generator(cfg: DictConfig) -> tuple[dict[str, float], Evaluator]:
         split=options["split"] or "train",
         seed=options["seed"] or 0,
         batch_size=cfg.batch_size,
-        raw=cfg.raw,
+        raw=cfg.raw or not saved.averaged,
     )
     evaluator.prepare(loaded.device)
     print(loaded)
@@ -81,6 +81,11 @@ class _Saved:
 
     def __init__(self, loaded: LoadedGenerator, trusted: list[str]) -> None:
         self.path, self.config, self.trusted = loaded.path, loaded.config or {}, trusted
+
+    @property
+    def averaged(self) -> bool:
+        """Whether training kept a moving average of the weights; taken for granted where the file does not say."""
+        return bool(self.config.get("model", {}).get("ema_kimg", True))
 
     def part(self, group: str) -> dict[str, Any] | None:
         """Return a node of the configuration; UserError if it names a class that is not one of ours."""
