@@ -126,10 +126,10 @@ class Checkpoint(Callback, LightningCheckpoint):
         if self._interrupt is not None:
             self._interrupt.remove()
         together = trainer.world_size == 1 or self._interrupt_due
-        if self._half_moved(module) or not together or self._saved_at in (None, module.images_seen):
+        if self._half_moved(module) or not together or self._saved_at is None:
             return
         try:
-            saved = self.save(trainer, module)
+            saved = self._saved_at == module.images_seen or self.save(trainer, module)
         except UserError:  # the NaN guard's sentence is the exception that is on its way already
             return
         if saved and trainer.is_global_zero:
@@ -145,11 +145,11 @@ class Checkpoint(Callback, LightningCheckpoint):
             return False
         paths = [self.last_path(trainer), *([self.best_path(trainer)] if self._new_best else [])]
         if trainer.is_global_zero:
-            write_atomically(paths[0], trainer.save_checkpoint)
+            write_atomically(paths[0], lambda path: trainer.save_checkpoint(path, weights_only=False))
             for path in paths[1:]:
                 write_atomically(path, lambda temporary: _link_or_copy(paths[0], temporary))
         else:
-            trainer.save_checkpoint(paths[0])  # takes part; only rank zero writes
+            trainer.save_checkpoint(paths[0], weights_only=False)  # takes part; only rank zero writes
         self._new_best = self._clock_due = False
         self._saved_at = module.images_seen
         self._clock.restart()

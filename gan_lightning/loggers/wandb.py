@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from gan_lightning.errors import UserError
 from gan_lightning.loggers.base import StartsWithModule
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, kind
@@ -105,23 +106,23 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
     def _init(self) -> Any:
         import wandb
 
-        folder = Path(self.save_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = offline_reason() if self._wish is None else None
-        offline = self._wish if self._wish is not None else reason is not None
-        known = folder / ID_FILE
+        reason = "as configured" if self._wish else offline_reason()
+        if self._wish is False and reason:
+            raise UserError(f"logger.wandb.offline=false, but W&B is {reason}; offline=null trains all the same.")
+        known = Path(self.save_dir) / ID_FILE
+        known.parent.mkdir(parents=True, exist_ok=True)
         options = {name: value for name, value in self._wandb_init.items() if value is not None}
         if known.exists():
             options["id"] = known.read_text().strip()
-        run = wandb.init(
-            **options,
-            mode="offline" if offline else None,
-            settings=wandb.Settings(console="off", silent=offline),  # the progress bar is no log text
-        )
+        settings = wandb.Settings(console="off", silent=bool(reason))  # the progress bar is no log text
+        try:
+            run = wandb.init(**options, mode="offline" if reason else None, settings=settings)
+        except wandb.errors.Error as error:
+            raise UserError(f"W&B did not start the run: {error}; offline=true goes on without.") from error
         self._own_run = True
         write_atomically(known, lambda path: path.write_text(run.id))
-        if offline:
-            print(f"W&B: offline ({reason or 'as configured'}); upload with\n  {self.sync_command(run.id)}")
+        if reason:
+            print(f"W&B: offline ({reason}); upload with\n  {self.sync_command(run.id)}")
         return run
 
 

@@ -142,7 +142,7 @@ def test_a_write_that_breaks_off_leaves_the_old_state_whole(fit: Fit, monkeypatc
     path = checkpoint.last_path(trainer)
     whole = path.read_bytes()
 
-    def breaks_off(self: L.Trainer, target: Path, *_: object) -> None:
+    def breaks_off(self: L.Trainer, target: Path, weights_only: bool) -> None:
         Path(target).write_bytes(whole[: len(whole) // 2])
         raise OSError("No space left on device")
 

@@ -11,6 +11,7 @@ from tiny_run import Score, TinyData, gan
 from wandb_file import OfflineRun, read
 
 from gan_lightning.callbacks import Checkpoint, SampleGrid, Throughput
+from gan_lightning.errors import UserError
 from gan_lightning.loggers import WandbLogger
 from gan_lightning.loggers.wandb import offline_reason
 
@@ -101,6 +102,11 @@ def test_the_reason_for_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert offline_reason() is None
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert offline_reason() == "WANDB_MODE=offline"
+
+
+def test_online_by_force_without_a_login_is_refused(run_folder: Path) -> None:
+    with pytest.raises(UserError, match="offline=false, but W&B is not logged in"):
+        WandbLogger(run_folder, offline=False).log_metrics({"fid": 1.0}, step=8)
 
 
 def test_other_ranks_start_nothing(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
