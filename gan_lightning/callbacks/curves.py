@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 Points = list[tuple[float, float]]
 PLAYER_COLOURS = {"loss/discriminator": "#d6543c", "loss/generator": "#2663a6", "D(x)": "#d6543c", "D(G(z))": "#2663a6"}
 SCORE_COLOURS = ["#2a7f62", "#8a4fa3", "#c28a1b", "#2663a6"]
-TITLES = {"fid": "FID, lower is better", "is": "Inception Score, higher is better"}
+TITLES = {
+    "fid": "FID, lower is better",
+    "kid": "KID, lower is better",
+    "is": "Inception Score, higher is better",
+    "modes": "Modes captured",
+    "high_quality": "Share of high-quality samples",
+    "reverse_kl": "Reverse KL over modes, lower is better",
+}
+FROM_ZERO = ("modes", "high_quality", "reverse_kl")
 
 
 class Curves(Callback):
@@ -86,7 +94,7 @@ def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
     for name in curves:
         base = kind(name)
         if base:
-            title = TITLES.get(base, base.replace("_", " "))
+            title = TITLES[base]
             panels.setdefault(title, []).append(name)
     return {title: names for title, names in panels.items() if names}
 
@@ -106,11 +114,13 @@ def _panel(axes: Axes, title: str, curves: dict[str, Points], floors: Mapping[st
     positive = [value for points in curves.values() for _, value in points]
     if kind(next(iter(curves))) == "fid" and min(positive) > 0 and max(positive) > 20 * min(positive):
         axes.set_yscale("log")
+    if kind(next(iter(curves))) in FROM_ZERO:
+        axes.set_ylim(0, 1.1 * max(positive) or 1.0)
     axes.set_title(title, fontsize=11, loc="left")
     axes.set_xlabel("thousand images seen (kimg)", fontsize=9)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, edgecolor="none", framealpha=0.7)
 
 
 def _label(name: str, values: tuple[float, ...]) -> str:
