@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from gan_lightning.errors import UserError
+from gan_lightning.evaluation.images import score
 from gan_lightning.metrics import inception
 from gan_lightning.metrics.inception import Inception
+from gan_lightning.metrics.inception_score import InceptionScore
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +123,10 @@ def test_files_that_hold_something_else_are_refused(tmp_path: Path, inception_we
 def test_two_channels_are_no_image_for_inception(extractor: Inception) -> None:
     with pytest.raises(UserError, match="these have 2"):
         extractor(images(1, channels=2))
+
+
+def test_scores_and_protocol_tell_of_unknown_weights(inception_weights: Path) -> None:
+    pixels = images(6)
+    scores, evaluator = score(pixels, pixels, {"is": InceptionScore}, Inception(str(inception_weights)))
+    assert set(scores) == {"is[unverified]", "is_std[unverified]"}
+    assert evaluator.protocol.endswith("unverified inception features")
