@@ -9,13 +9,18 @@ import importlib
 from typing import Any
 
 _WHERE = {
+    "CelebA": "celeba",
     "Digits": "digits",
     "GANData": "base",
+    "Flowers102": "flowers",
+    "Folder": "folder",
     "Grid": "mixtures",
+    "LSUN": "lsun",
     "Mixture": "mixtures",
     "Ring": "mixtures",
+    "TorchvisionData": "torchvision_sets",
 }
-__all__ = ["Digits", "GANData", "Grid", "Mixture", "Ring"]
+__all__ = ["LSUN", "CelebA", "Digits", "Flowers102", "Folder", "GANData", "Grid", "Mixture", "Ring", "TorchvisionData"]
 
 
 def __getattr__(name: str) -> Any:

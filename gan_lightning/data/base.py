@@ -36,7 +36,6 @@ class GANData(L.LightningDataModule):
     mirror: bool = False
     on_device: bool | Literal["auto"] = "auto"
 
-    name: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class GANData(L.LightningDataModule):
             raise UserError(f"data.on_device={self.on_device} is not possible; take auto, true or false.")
 
     def load(self, split: str) -> Source:
-        """Return `split` from disk; `prepare_data` ran before. Subclasses implement this."""
+        """Return `split`, downloaded if it is not there; UserError if it cannot be. Subclasses implement this."""
         raise NotImplementedError
 
     @property
@@ -74,8 +73,6 @@ class GANData(L.LightningDataModule):
             there_are = ", ".join(repr(name) for name in self.splits)
             raise UserError(f"data={self.name} has no split '{split}'; there are: {there_are}.")
         if split not in self._sources:
-            if self.trainer is None:  # a trainer has done so, once per machine
-                self.prepare_data()
             self._sources[split] = self._checked(self.load(split))
         return self._sources[split]
 
@@ -86,6 +83,10 @@ class GANData(L.LightningDataModule):
     def fingerprint(self, split: str = "train") -> str:
         """Return 16 hex digits that change with the content or the transform of `split`: a key for caches."""
         return digest(self.name, split, self.image_shape, self.source(split).fingerprint)
+
+    def prepare_data(self) -> None:
+        """Load the training split first in one process per machine, which downloads and decodes for all."""
+        self.source("train")
 
     def setup(self, stage: str | None = None) -> None:
         """Load the training split; UserError if it is missing or smaller than a batch."""

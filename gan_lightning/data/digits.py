@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch.nn import functional
@@ -24,8 +23,8 @@ class Digits(GANData):
     channels: int = 1
     num_classes: int = 10
 
-    name: ClassVar[str] = "digits"
-    splits: ClassVar[tuple[str, ...]] = ("train",)
+    name = "digits"
+    splits = ("train",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

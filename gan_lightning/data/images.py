@@ -18,9 +18,9 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 @dataclass(frozen=True)
 class SquareImage:
-    """Read a file as uint8 `(channels, size, size)`: centre square, then antialiased bicubic (Pillow's).
+    """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
 
-    crop: side of the centre square in pixels of the file; None takes the shorter side.
+    The shorter side becomes `size`, and the centre is kept. crop: first cut out the centre square of that many pixels.
     """
 
     size: int
@@ -38,11 +38,19 @@ class SquareImage:
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
         image = eight_bit(ImageOps.exif_transpose(image), self.channels)
-        side = min(image.size) if self.crop is None else min(self.crop, *image.size)
+        if self.crop is not None:
+            image = centre(image, min(self.crop, *image.size))
+        side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
         box = (left, top, left + side, top + side)
         square = image.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
         return torch.from_numpy(np.array(square)).reshape(self.size, self.size, self.channels).permute(2, 0, 1)
+
+
+def centre(image: Image.Image, side: int) -> Image.Image:
+    """Return the centre square of `side` whole pixels."""
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,12 +63,12 @@ class FileLoader:
         return map(_raise_here, iter(self.loader))
 
     @property
-    def _iterator(self) -> object:
+    def _iterator(self) -> Any:
         """The name under which Lightning ends a DataLoader's workers; left to the garbage collector it takes 10 s."""
         return self.loader._iterator
 
     @_iterator.setter
-    def _iterator(self, iterator: object) -> None:
+    def _iterator(self, iterator: Any) -> None:
         self.loader._iterator = iterator
 
 
@@ -98,7 +99,7 @@ class _WholeBatches(Dataset):
         return image.flip(-1) if mirrored else image
 
 
-def _as_it_is(batch: Batch | UserError) -> Batch | UserError:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

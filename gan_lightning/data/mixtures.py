@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,8 +22,8 @@ class Mixture(GANData):
     `image_size` and `channels` mean nothing here and are None.
     """
 
-    image_size: None = None
-    channels: None = None
+    image_size: None = None  # type: ignore[assignment]
+    channels: None = None  # type: ignore[assignment]
     batch_size: int = 512
     num_points: int = 100_000
     std: float
@@ -60,7 +59,7 @@ class Ring(Mixture):
     """8 Gaussians on the unit circle, standard deviation 0.01 (Lin et al. 2017, 1712.04086)."""
 
     std: float = 0.01
-    name: ClassVar[str] = "ring"
+    name = "ring"
 
     def modes(self) -> Tensor:
         """Return the means, `(8, 2)`."""
@@ -73,7 +72,7 @@ class Grid(Mixture):
     """25 Gaussians on the grid {-4, -2, 0, 2, 4} squared, standard deviation 0.05 (Lin et al. 2017, 1712.04086)."""
 
     std: float = 0.05
-    name: ClassVar[str] = "grid"
+    name = "grid"
 
     def modes(self) -> Tensor:
         """Return the means, `(25, 2)`."""

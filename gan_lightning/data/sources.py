@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gan_lightning.data.images import SquareImage
-
 Sample = dict[str, Tensor | int]
+Transform = Callable[[Path], Tensor]  # its text, as in a frozen dataclass, says what it does
 
 
 def digest(*parts: object) -> str:
@@ -29,11 +28,18 @@ def digest(*parts: object) -> str:
 class Source(Dataset):
     """A map-style data set of dicts `image` (and `label`, an int, where there are labels).
 
-    labels: int64 `(N,)` or None. fingerprint: identifies content and transform.
+    labels: int64 `(N,)` or None.
     """
 
     labels: Tensor | None
-    fingerprint: str
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What identifies content and transform."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        raise NotImplementedError
 
     def image(self, index: int) -> Tensor:
         """Return image `index`: uint8 `(C, H, W)`, or float32 `(2,)` of a mixture."""
@@ -74,16 +80,21 @@ class TensorImages(Source):
 class FileImages(Source):
     """Image files under `root`, decoded when asked for; `transform` makes each a uint8 tensor."""
 
-    def __init__(self, root: Path, names: Sequence[str], labels: Sequence[int] | None, transform: SquareImage) -> None:
+    def __init__(self, root: Path, names: Sequence[str], labels: Sequence[int] | None, transform: Transform) -> None:
         self.root, self.names, self.transform = root, list(names), transform
         self.labels = torch.tensor(labels, dtype=torch.int64) if labels is not None else None
 
     @cached_property
     def fingerprint(self) -> str:
+        """Identify the files, their transform and their labels."""
+        return digest(self.content, None if self.labels is None else self.labels.tolist())
+
+    @cached_property
+    def content(self) -> str:
         """Identify the files by relative name, size and time of change: reading 200,000 files would take minutes."""
         stats = [(self.root / name).stat() for name in self.names]
         files = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.names, stats, strict=True)]
-        return digest(files, self.transform, None if self.labels is None else self.labels.tolist())
+        return digest(files, self.transform)
 
     def __len__(self) -> int:
         return len(self.names)

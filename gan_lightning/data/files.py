@@ -1,0 +1,155 @@
+"""Data sets of image files: checked before training, and decoded only once where the result is small."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_lightning.data.base import GANData
+from gan_lightning.data.download import say
+from gan_lightning.data.images import SquareImage, unreadable
+from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
+from gan_lightning.errors import UserError
+from gan_lightning.paths import cache_dir, write_atomically
+
+VERSION = 1  # of the transform: to be raised with any change of the pixels it makes
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FileData(GANData):
+    """Base of data sets of image files.
+
+    root: where they are. crop: side in pixels of the centre square that is cut out before resizing; None = none is.
+    on_error: "raise" stops at a file that is no image, "skip" leaves such files out and counts them.
+    cache_gib: a set of at most this many GiB is decoded once, into the cache folder, and then read from memory;
+    a larger one is decoded by `num_workers` processes again in every epoch.
+    """
+
+    image_size: int = 64
+    channels: int = 3
+    num_workers: int = 2
+    root: str | None = None
+    crop: int | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+    cache_gib: float = 1.0
+
+    def check(self) -> None:
+        """Raise UserError for an option out of range."""
+        super().check()
+        if self.on_error not in ("raise", "skip"):
+            raise UserError(f"data.on_error={self.on_error} is not possible; take raise or skip.")
+        if self.crop is not None and self.crop < 1:
+            raise UserError(f"data.crop={self.crop} is not possible; it is a number of pixels, or null for all.")
+
+    def files(self, split: str) -> FileImages:
+        """Return the files of `split`; UserError if there are none. Subclasses implement this."""
+        raise NotImplementedError
+
+    @property
+    def transform(self) -> SquareImage:
+        """What makes a tensor of a file."""
+        return SquareImage(self.image_size, self.channels, self.crop)
+
+    def load(self, split: str) -> Source:
+        """Return `split` from memory if it is small, else as files; UserError names a file that cannot be read."""
+        files = self.files(split)
+        key = digest(VERSION, files.content, self.on_error)
+        small = len(files) * math.prod(self.image_shape) <= self.cache_gib * 2**30
+        if small:
+            bad = decode_once(files, key, self.image_shape, self.on_error)
+        else:
+            bad = check_once(files, key, self.on_error)
+        if bad:
+            say(f"{self.name}: {len(bad)} of {len(files)} images cannot be read and are left out, first {bad[0]}")
+            files = files.without(set(bad))
+        if not len(files):
+            raise UserError(f"data={self.name}: no image under {files.root} can be read.")
+        if not small:
+            return files
+        images = torch.from_numpy(np.load(_images_path(key), mmap_mode="c"))  # shared by processes, private if written
+        return TensorImages(images, files.labels, digest(key, None if files.labels is None else files.labels.tolist()))
+
+
+def decode_once(files: FileImages, key: str, shape: tuple[int, ...], on_error: str) -> list[str]:
+    """Have all readable images, of `shape` (C, H, W), in the cache under `key`; return the names of the others."""
+    if not _images_path(key).exists():
+        if len(files) > 1000:
+            say(f"decoding {len(files):,} images once to {_images_path(key)}")
+        images, bad = _decode(files, shape, on_error)
+        _write_names(key, bad)
+        write_atomically(_images_path(key), lambda path: np.save(path, images.numpy()))
+    return json.loads(_names_path(key).read_text())
+
+
+def check_once(files: FileImages, key: str, on_error: str) -> list[str]:
+    """Return the names of files that cannot be read, found the first time and kept under `key`.
+
+    "raise" opens each file, which finds what is no image, and raises UserError; "skip" decodes each, which finds
+    truncated ones too: what is skipped must be known before training, since it changes every batch after it.
+    """
+    if not _names_path(key).exists():
+        say(f"checking {len(files):,} images once")
+        look = _opens if on_error == "raise" else _decodes
+        _write_names(key, [n for n, good in zip(files.names, _parallel(look, files), strict=True) if not good])
+    return json.loads(_names_path(key).read_text())
+
+
+def _decode(files: FileImages, shape: tuple[int, ...], on_error: str) -> tuple[Tensor, list[str]]:
+    """Return the readable images `(n, C, H, W)` and the names of the others."""
+    images, bad = torch.empty(len(files), *shape, dtype=torch.uint8), []
+    read = FileImages.image if on_error == "raise" else _image_or_none
+    for position, image in enumerate(_parallel(read, files)):
+        if image is None:
+            bad.append(files.names[position])
+        else:
+            images[position - len(bad)] = image
+    return images[: len(files) - len(bad)], bad
+
+
+def _image_or_none(files: FileImages, index: int) -> Tensor | None:
+    try:
+        return files.image(index)
+    except UserError:
+        return None
+
+
+def _decodes(files: FileImages, index: int) -> bool:
+    return _image_or_none(files, index) is not None
+
+
+def _opens(files: FileImages, index: int) -> bool:
+    path = files.root / files.names[index]
+    try:
+        with Image.open(path):
+            return True
+    except Exception as error:  # decoders raise all sorts
+        raise unreadable(path, error) from error
+
+
+def _parallel(read: Callable[[FileImages, int], T], files: FileImages) -> Iterator[T]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the interpreter's lock
+        yield from pool.map(lambda index: read(files, index), range(len(files)))
+
+
+def _images_path(key: str) -> Path:
+    return cache_dir() / "images" / f"{key}.npy"
+
+
+def _names_path(key: str) -> Path:
+    return cache_dir() / "images" / f"{key}.unreadable.json"
+
+
+def _write_names(key: str, names: list[str]) -> None:
+    write_atomically(_names_path(key), lambda path: path.write_text(json.dumps(names)))
