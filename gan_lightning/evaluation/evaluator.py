@@ -136,6 +136,13 @@ class Evaluator:
             warnings.warn(f"{name} came out as {scores.pop(name)}, which is no score: it is left out.", stacklevel=2)
         return scores
 
+    def _refuse(self, broken: int) -> None:
+        if broken:
+            raise UserError(
+                f"The {self.extractor.name} features of {broken:,} of {self.num_reals:,} real images are not finite: its "
+                "weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
+            )
+
     def _full_names(self, values: dict[str, dict[str, float]]) -> dict[str, float]:
         """Return the scores of all metrics in one dict, those of features with the extractor's suffix."""
         return {
@@ -154,8 +161,8 @@ class Evaluator:
     def _real_statistics(self) -> dict[str, reals.Statistics]:
         """Return the statistics of the real data on rank zero, {} elsewhere; what the cache lacks is measured now."""
         compared = [name for name, metric in self.metrics.items() if _class(metric).consumes != "points"]
-        paths = {name: self._cache_path(name) for name in compared}
-        found = {name: reals.load(path) for name, path in paths.items()} if rank() == 0 else {}
+        paths = {name: self._cache_path(name) for name in compared if rank() == 0}
+        found = {name: reals.load(path) for name, path in paths.items()}
         missing = from_rank_zero(lambda: [name for name in compared if found[name] is None])
         for name, statistics in (self._measure(missing) if missing else {}).items():
             found[name] = statistics
@@ -165,16 +172,21 @@ class Evaluator:
 
     def _measure(self, names: list[str]) -> dict[str, reals.Statistics]:
         """Extract all real images once, in their order; return statistics on rank zero, {} elsewhere."""
+        if rank() == 0:
+            print(f"Measuring {self.num_reals:,} {self.reals} for {', '.join(names)}, once for all runs.", flush=True)
         held_out = reals.held_out_count(self.num_reals, self.num_fakes)
         mask = reals.held_out_mask(self.num_reals, held_out)
         images = reals.batches(self.data, self.split, [share for _, share in shares(self.num_reals, self.batch_size)])
+        broken = torch.zeros((), dtype=torch.long)
         whole, floor = ({name: self._build(name) for name in names if rank() == 0} for _ in range(2))
         for start, rows in self._blocks(self.num_reals, lambda share: self._rows(next(images))):
             if rank() == 0:
+                broken = broken.to(self.device) + not_finite(rows).to(self.device)
                 update(whole, rows, real=True)
                 chosen = mask[start : start + len(next(iter(rows.values())))]
                 update(floor, {kind: values[~chosen.to(values.device)] for kind, values in rows.items()}, real=True)
                 update(floor, {kind: values[chosen.to(values.device)] for kind, values in rows.items()}, real=False)
+        from_rank_zero(lambda: self._refuse(int(broken)))
         floors = {name: named_values(metric) if held_out else {} for name, metric in floor.items()}
         return {name: reals.Statistics(real_state(metric), floors[name]) for name, metric in whole.items()}
 

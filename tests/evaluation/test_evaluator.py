@@ -155,6 +155,15 @@ def test_samples_that_are_not_numbers_get_no_score() -> None:
     assert "fid[linear]" in evaluator.evaluate(fakes)
 
 
+def test_an_extractor_that_fails_on_real_images_is_refused() -> None:
+    extractor = LinearExtractor()
+    evaluator = Evaluator(BOTH, TinyData(), extractor)
+    evaluator.prepare()
+    extractor.network.weight[0, 0] = math.inf
+    with pytest.raises(UserError, match=r"linear features of \d+ of 90 real images are not finite"):
+        evaluator.evaluate(fakes)
+
+
 def test_points_that_are_not_numbers_get_no_score() -> None:
     evaluator = Evaluator({"modes": Modes}, Ring(num_points=100))
     with pytest.warns(UserWarning, match="not finite"):
