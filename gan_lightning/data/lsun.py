@@ -52,14 +52,17 @@ class LMDBImages(Source):
     labels = None
 
     def __init__(self, folder: Path, transform: SquareImage) -> None:
-        self.folder, self.transform, self._owner = folder, transform, 0
+        self.folder, self.transform = folder, transform
+        self._opened, self._owner = None, 0
         with _open(folder) as database, database.begin() as transaction:
             self.keys = list(transaction.cursor().iternext(keys=True, values=False))
         stat = (folder / "data.mdb").stat()
         self.fingerprint = digest(folder.name, stat.st_size, stat.st_mtime_ns, transform)
 
     def _database(self) -> Any:
-        if self._owner != os.getpid():  # an open database must not be used after a fork
+        if self._owner != os.getpid():  # an open database must be neither used nor opened twice after a fork
+            if self._opened is not None:
+                self._opened.close()
             self._opened, self._owner = _open(self.folder), os.getpid()
         return self._opened
 
