@@ -19,8 +19,9 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.cli.sentences import sentence
-from gan_lightning.data.resolvers import register
+from gan_lightning.data import resolvers
 from gan_lightning.errors import UserError
+from hydra_plugins import gan_lightning_processes
 
 CONFIG_MODULE = "gan_lightning.conf"
 Task = Callable[[DictConfig], Any]
@@ -47,7 +48,7 @@ class Command:
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that `overrides` make; raises UserError for one that does not fit."""
-        register()
+        _register()
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             try:
                 return hydra.compose(self.name, [*overrides])
@@ -56,7 +57,7 @@ class Command:
 
     def main(self) -> None:
         """Run the command line."""
-        register()
+        _register()
         with _one_sentence(self.name):
             hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)()
 
@@ -67,6 +68,11 @@ class Command:
                 with open_dict(config):
                     config.run_dir = HydraConfig.get().runtime.output_dir
             return self.task(config)
+
+
+def _register() -> None:
+    resolvers.register()
+    gan_lightning_processes.register()
 
 
 @contextmanager
@@ -92,6 +98,13 @@ _users_choice: list[str | None] = []
 def traceback_wanted() -> bool:
     """Return whether the user asked for tracebacks."""
     return (_users_choice[0] if _users_choice else os.environ.get(_VARIABLE)) == "1"
+
+
+def users_environment() -> dict[str, str]:
+    """Return the environment as it was before `_let_hydra_raise`: what a process of its own should see."""
+    others = {name: value for name, value in os.environ.items() if name != _VARIABLE or not _users_choice}
+    choice = _users_choice[0] if _users_choice else None
+    return others if choice is None else others | {_VARIABLE: choice}
 
 
 def _let_hydra_raise() -> None:

@@ -17,12 +17,14 @@ from gan_lightning.cli import resume
 from gan_lightning.cli.app import Command, command
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
+from gan_lightning.sweeps.result import leaves_result
 
 if TYPE_CHECKING:
     from gan_lightning.modules.gan import GAN
 
 
 @command("train")
+@leaves_result
 def train(config: DictConfig) -> dict[str, Any]:
     """Train as `config` says; return the run's folder, its last and its best scores.
 

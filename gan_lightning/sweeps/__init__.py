@@ -1,0 +1,1 @@
+"""Many runs: each a process of its own, what each leaves, and the table at the end."""

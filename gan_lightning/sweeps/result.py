@@ -1,0 +1,117 @@
+"""What a run leaves for whoever compares runs: `result.json` in its folder."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_lightning.errors import UserError
+from gan_lightning.paths import write_atomically
+
+FILE = "result.json"
+Task = Callable[[DictConfig], dict[str, Any]]
+
+
+@dataclass
+class Result:
+    """How a run ended.
+
+    status: "done" or "failed"; scores: the last ones, best: the best of each; images_seen: by the discriminator.
+    error: one sentence, of a failed run.
+    """
+
+    status: str
+    overrides: list[str]
+    scores: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    images_seen: int | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end."""
+        return self.status == "done"
+
+    def write(self, folder: Path) -> None:
+        """Write to `folder`/result.json."""
+        values = asdict(self) | {"scores": _finite(self.scores), "best": _finite(self.best)}
+        write_atomically(folder / FILE, lambda path: path.write_text(json.dumps(values, indent=2) + "\n"))
+
+
+def read(folder: Path) -> Result | None:
+    """Return the result in `folder`, None where there is none that can be read."""
+    try:
+        return Result(**json.loads((folder / FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def leaves_result(task: Task) -> Task:
+    """Make a training task leave `result.json` in its run folder, however it ends.
+
+    The task returns run_dir, images_seen, scores and best. A failure never overwrites an earlier result.
+    """
+
+    @functools.wraps(task)
+    def wrapper(config: DictConfig) -> dict[str, Any]:
+        start = time.monotonic()
+        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        try:
+            outcome = task(config)
+        except BaseException as error:
+            failed = Result("failed", overrides, seconds=_since(start), error=reason(error))
+            _leave_failure(failed, config)
+            raise
+        if _first_process():
+            kept = {name: outcome[name] for name in ("scores", "best", "images_seen")}
+            Result("done", overrides, **kept, seconds=_since(start)).write(Path(outcome["run_dir"]))
+        return outcome
+
+    return wrapper
+
+
+def reason(error: BaseException) -> str:
+    """Return in one sentence why a run ended with `error`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "Interrupted."
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _leave_failure(result: Result, config: DictConfig) -> None:
+    try:
+        folder = Path(config.run_dir)
+        if _first_process() and folder.is_dir() and not (folder / FILE).exists():
+            result.write(folder)
+    except (OmegaConfBaseException, OSError):
+        return  # no folder to write to: the error that is on its way says more
+
+
+def _first_process() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _since(start: float) -> float:
+    return round(time.monotonic() - start, 1)
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
+    """Drop what JSON has no word for."""
+    return {name: float(value) for name, value in scores.items() if math.isfinite(value)}
