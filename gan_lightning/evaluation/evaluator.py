@@ -139,8 +139,8 @@ class Evaluator:
     def _refuse(self, broken: int) -> None:
         if broken:
             raise UserError(
-                f"The {self.extractor.name} features of {broken:,} of {self.num_reals:,} real images are not finite: its "
-                "weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
+                f"The {self.extractor.name} features of {broken:,} of {self.num_reals:,} real images are not finite: "
+                "its weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
             )
 
     def _full_names(self, values: dict[str, dict[str, float]]) -> dict[str, float]:
