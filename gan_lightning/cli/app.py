@@ -44,7 +44,13 @@ class Command:
 
     def __call__(self, config: DictConfig | Sequence[str]) -> Any:
         """Run in this process and return what the task returns."""
-        return self.task(config if isinstance(config, DictConfig) else self.compose(config))
+        if isinstance(config, DictConfig):
+            return self.task(config)
+        _given[:] = config
+        try:
+            return self.task(self.compose(config))
+        finally:
+            _given.clear()
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that `overrides` make; raises UserError for one that does not fit."""
@@ -68,6 +74,14 @@ class Command:
                 with open_dict(config):
                     config.run_dir = HydraConfig.get().runtime.output_dir
             return self.task(config)
+
+
+_given: list[str] = []
+
+
+def overrides() -> list[str]:
+    """Return the overrides of the running command, from the command line or from Python."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else list(_given)
 
 
 def _register() -> None:

@@ -72,7 +72,8 @@ def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any])
         if OmegaConf.is_config(options[name]):
             options[name] = OmegaConf.to_container(options[name])
     del options["_target_"]
-    # Without a checkpoint callback of ours Lightning would add its own, which counts optimiser steps.
+    # Where none of ours is chosen Lightning would add its own, which count optimiser steps.
+    options["enable_progress_bar"] = any(isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks)
     options["enable_checkpointing"] = any(isinstance(c, L.pytorch.callbacks.Checkpoint) for c in callbacks)
     try:
         return L.Trainer(**options, max_epochs=epochs(config), callbacks=callbacks, logger=loggers)

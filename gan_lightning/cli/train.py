@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.cli import resume
-from gan_lightning.cli.app import Command, command
+from gan_lightning.cli.app import Command, command, overrides
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.sweeps.result import leaves_result
@@ -56,7 +56,7 @@ def _quiet_lightning() -> None:
     """Keep Lightning to warnings, and of those to the ones that concern a GAN."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (".*isinstance.treespec.*", ".*does not have many workers.*", ".*sync_dist.*"):
+    for text in (".*isinstance.treespec.*", ".*does not have many workers.*", ".*ended before the epoch ended.*"):
         warnings.filterwarnings("ignore", text)
 
 
@@ -70,8 +70,7 @@ def _settled(config: DictConfig) -> DictConfig:
         return config
     folder = resume.run_folder([f"resume={config.resume}"])
     assert folder is not None
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else config.get("overrides", [])
-    return resume.merge(config, overrides, folder)
+    return resume.merge(config, overrides(), folder)
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:

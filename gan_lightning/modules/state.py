@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from gan_lightning.errors import UserError
+from gan_lightning.modules.loops import go_on_from
 
 FORMAT = 1
 
@@ -22,6 +23,12 @@ class Stateful:
     config: dict[str, Any] | None = None
     protocol: str | None = None
 
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Return how many iterations an epoch has, None outside a training."""
+        batches = self._trainer.num_training_batches if self._trainer is not None else None
+        return int(batches) if batches and batches != float("inf") else None
+
     def network_description(self) -> dict[str, Any]:
         """Return what another process needs to build the generator and to know what it makes."""
         datamodule = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
@@ -29,6 +36,7 @@ class Stateful:
             "format": FORMAT,
             "iteration": self.iteration,
             "images_seen": self.images_seen,
+            "batches_per_epoch": self.batches_per_epoch,
             "config": self.config,
             "scores": dict(self.scores),
             "best": dict(self.best),
@@ -48,7 +56,9 @@ class Stateful:
         changed = self.changes(checkpoint)
         if changed:
             raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
-        self._take_up_counters(checkpoint["gan_lightning"])
+        entry = checkpoint["gan_lightning"]
+        self._take_up_counters(entry)
+        go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
 
     def changes(self, checkpoint: dict[str, Any]) -> str:
         """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
