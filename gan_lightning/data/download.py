@@ -18,8 +18,8 @@ PATIENCE = 30.0  # seconds without an answer
 
 
 def data_root(root: str | None) -> Path:
-    """Return `root`, else $GAN_LIGHTNING_DATA, else ./data."""
-    return Path(root or os.environ.get("GAN_LIGHTNING_DATA") or "data").expanduser()
+    """Return `root`, else $GAN_LIGHTNING_DATA, else ./data, as an absolute path."""
+    return Path(root or os.environ.get("GAN_LIGHTNING_DATA") or "data").expanduser().absolute()
 
 
 def fetch(name: str, root: Path, download: Callable[[Path], object], advice: str) -> None:

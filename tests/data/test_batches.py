@@ -184,3 +184,15 @@ def test_indivisible_batch_is_found_before_training() -> None:
     data.trainer = type("Trainer", (), {"world_size": 2, "global_rank": 0, "lightning_module": None})()
     with pytest.raises(UserError, match=r"data.batch_size=65 .* divided among 2; take 64"):
         data.setup("fit")
+
+
+@pytest.mark.parametrize(("on_device", "expected"), [("auto", "meta"), (True, "meta"), (False, "cpu")])
+def test_small_sets_lie_on_the_device_of_the_trainer(on_device: bool | str, expected: str) -> None:
+    """The meta device has no values: batches that come out of it were made without reading one back to the host."""
+    data = Digits(on_device=on_device, mirror=True)
+    strategy = type("Strategy", (), {"root_device": torch.device("meta")})()
+    attributes = {"world_size": 2, "global_rank": 1, "lightning_module": None, "strategy": strategy}
+    data.trainer = type("Trainer", (), attributes)()
+    batches = list(data.train_dataloader())
+    assert len(batches) == 28 and batches[0]["image"].shape == (32, 1, 32, 32)
+    assert {batch[key].device.type for batch in batches for key in batch} == {expected}

@@ -5,21 +5,18 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-import hydra
 import pytest
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
+from gan_lightning.cli.train import train
 from gan_lightning.data import GANData
-from gan_lightning.data.resolvers import register
 
 OPTIONS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/data").glob("*.yaml"))
 
 
 def compose(*overrides: str) -> DictConfig:
-    register()
-    with hydra.initialize_config_module("gan_lightning.conf", version_base="1.3"):
-        return hydra.compose("train", list(overrides))
+    return train.compose(overrides)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
