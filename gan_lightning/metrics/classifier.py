@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +86,26 @@ class Classifier(Extractor):
         images, labels = _load(data, self.seed)
         network = _network(images.shape[1], self.num_classes, self.seed).to(device)
         held_out = len(images) // 5
-        _fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
+        with _one_thread():
+            _fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
         accuracy = _accuracy(network, images[:held_out].to(device), labels[:held_out].to(device))
         print(f"Trained the classifier of {data.name}: {accuracy:.2%} right on {held_out:,} held-out images.")
         state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
         return {**state, "accuracy": torch.tensor(accuracy, dtype=torch.float64)}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one CPU thread: the net is so small that more help little, and on busy cores they wait for each other.
+
+    It also makes the weights, and so the scores, independent of the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
