@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,6 +31,7 @@ def check(config: DictConfig) -> None:
     check_conditioning(config)
     check_batch_norm(config)
     check_devices(config.trainer)
+    check_sweep(config.trainer)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_arguments(path, node)
     check_writable(config.run_dir)
@@ -89,6 +92,17 @@ def check_devices(trainer: DictConfig) -> None:
         raise UserError(f"trainer.devices={number} is more than this machine has: {there} {what}.")
     if isinstance(number, int) and number == 0:
         raise UserError("trainer.devices=0 leaves nothing to train on: give at least 1.")
+
+
+def check_sweep(trainer: DictConfig) -> None:
+    """Refuse several processes for a job in the sweep's own process: each of them would run the whole sweep again."""
+    from gan_lightning.cli.build import processes
+
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN and processes(trainer) > 1:
+        raise UserError(
+            f"trainer.devices={trainer.devices} in a sweep needs a process of its own for every job: use "
+            "hydra/launcher=processes."
+        )
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

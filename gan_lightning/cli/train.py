@@ -152,3 +152,7 @@ def main() -> None:
         sys.argv += [f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
     assert isinstance(train, Command)
     train.main()
+
+
+if __name__ == "__main__":
+    main()
