@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.loggers import Logger
 
 torch.set_num_threads(1)
 
@@ -22,3 +24,36 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def run_folder(tmp_path: Path) -> Path:
     """Return an empty folder for a run."""
     return tmp_path / "run"
+
+
+class Rows(Logger):
+    """A logger that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    name, version = "rows", 0
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append(dict(metrics))
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+
+def fit(module, datamodule, batches=2, max_epochs=1, **options):
+    """Train for `batches` iterations of an epoch on the CPU and return the trainer; `trainer.loggers[0].rows` has all."""
+    module.log_every = options.pop("log_every", module.log_every)
+    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=max_epochs,
+        limit_train_batches=batches,
+        log_every_n_steps=1,
+        logger=Rows(),
+        **quiet,
+        **options,
+    )
+    trainer.fit(module, datamodule=datamodule)
+    return trainer

@@ -194,6 +194,9 @@ class GAN(Reporting, Stateful, L.LightningModule):
                 self.generator, self.generator_ema, self.ema_kimg * 1000, self.ema_rampup
             )
         self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
+
+    def on_train_start(self) -> None:
+        """Measure the run, which schedules stretch over: now the number of batches is known."""
         self._total_images = self._length_in_images()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

@@ -18,7 +18,8 @@ def input_gradients(logits: Tensor, inputs: Tensor) -> Tensor:
 
     Summing first gives every sample its own gradient, as long as the network treats samples independently.
     """
-    (gradients,) = torch.autograd.grad(logits.float().sum(), inputs, create_graph=True)
+    with torch.autocast(inputs.device.type, enabled=False):  # it would lower this backward's precision as well
+        (gradients,) = torch.autograd.grad(logits.float().sum(), inputs, create_graph=True)
     return gradients.flatten(1)
 
 
