@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,16 @@ OF_ANOTHER_RUN = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK",
 
 @dataclass
 class Job:
-    """One run: its number in the sweep, its overrides, its folder, and the command line that makes it."""
+    """One run: its number in the sweep, its overrides, its folder, the command line that makes it.
+
+    title: what sets it apart from the others.
+    """
 
     number: int
     overrides: list[str]
     folder: Path
     command: list[str]
+    title: str = ""
 
 
 def run_all(jobs: Sequence[Job], environment: Mapping[str, str], parallel: int = 1, gpus: Sequence[str] = ()) -> bool:
@@ -83,7 +87,7 @@ class _Child:
         job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / FILE).unlink(missing_ok=True)
         self.job, self.show, self.start = job, show, time.monotonic()
-        print(f"job {job.number}: {' '.join(job.overrides)}  ->  {_shown(job.folder)}", flush=True)
+        print(f"job {job.number}: {job.title}  ->  {_shown(job.folder)}", flush=True)
         with open(job.folder / LOG, "wb") as log:
             self.process = subprocess.Popen(
                 job.command,
@@ -148,7 +152,7 @@ class _Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def pass_on(self, children: Iterator[_Child] | Sequence[_Child]) -> None:
+    def pass_on(self, children: Iterable[_Child]) -> None:
         """Tell the children, once for each level."""
         if self.level and time.monotonic() - self._since > GRACE:
             self._press()

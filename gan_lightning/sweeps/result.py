@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.errors import UserError
@@ -67,7 +67,7 @@ def leaves_result(task: Task) -> Task:
     @functools.wraps(task)
     def wrapper(config: DictConfig) -> dict[str, Any]:
         start = time.monotonic()
-        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        overrides = _overrides()
         try:
             outcome = task(config)
         except BaseException as error:
@@ -93,6 +93,11 @@ def reason(error: BaseException) -> str:
         return "Interrupted."
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _overrides() -> list[str]:
+    """Return the overrides as written: what is interpolated in them is not looked up."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []  # type: ignore
 
 
 def _leave_failure(result: Result, config: DictConfig) -> None:

@@ -90,15 +90,17 @@ class Search:
 
     def __init__(self, folder: Path, metric: str, seed: int, startup: int, storage: str | None, parallel: int) -> None:
         import optuna
+        from optuna.study import StudyDirection
 
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{folder}/study.db" if storage == "sqlite" else storage
-        direction = "minimize" if LOWER_IS_BETTER[kind(metric) or ""] else "maximize"
+        lower = LOWER_IS_BETTER[kind(metric) or ""]
+        direction = StudyDirection.MINIMIZE if lower else StudyDirection.MAXIMIZE
         self.folder, self.metric = folder, metric
         self.study: Study = optuna.create_study(
             study_name="gan-lightning", storage=url, load_if_exists=True, direction=direction
         )
-        if self.study.direction.name.lower() != direction:
+        if self.study.direction is not direction:
             raise UserError(f"The study in {folder} was made for another score than {metric}: choose another folder.")
         self._give_up_lost_trials()
         self.study.sampler = optuna.samplers.TPESampler(

@@ -83,9 +83,9 @@ def grouped(runs: Sequence[Run]) -> Table:
     rows = []
     for members in sorted(groups.values(), key=_mean_place):
         done = [run.result.best for run in members if run.result.done]
-        settings = [short(members[0].settings.get(key, "")) for key in keys]
+        given = [short(members[0].settings.get(key, "")) for key in keys]
         spread = [mean_and_deviation([best[name] for best in done if name in best]) for name in names]
-        rows.append([*settings, f"{len(done)} of {len(members)}", *spread])
+        rows.append([*given, f"{len(done)} of {len(members)}", *spread])
     return [*keys, "runs", *names], rows
 
 
@@ -171,8 +171,10 @@ def _csv(path: Path, runs: Sequence[Run]) -> None:
 
 
 def _markdown_page(runs: Sequence[Run], every: Table, groups: Table, drawn: bool) -> str:
-    parts = ["# Results", _conclusion(runs), "Best of each score, over seeds (mean ± sample standard deviation):"]
-    parts += [_markdown(groups), "Every run:", _markdown(every)]
+    parts = ["# Results", _conclusion(runs)]
+    if len(groups[1]) < len(runs):
+        parts += ["Best of each score, over seeds (mean ± sample standard deviation):", _markdown(groups)]
+    parts += ["Best of each score, every run:", _markdown(every)]
     if drawn:
         parts.append("![the last samples of every run](results.png)")
     return "\n\n".join(parts) + "\n"

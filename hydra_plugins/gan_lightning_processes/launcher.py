@@ -18,7 +18,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 NOT_A_JOBS = ("hydra.mode", "hydra.run", "hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "sweep=")
 SINGLE_RUN = ("hydra.mode=RUN", "hydra/launcher=basic", "hydra/sweeper=basic")
@@ -39,14 +39,15 @@ ConfigStore.instance().store(group="hydra/launcher", name="processes", node=Proc
 class ProcessLauncher(Launcher):
     """Runs jobs as processes, `n_jobs` at a time; a job that fails does not touch the others."""
 
+    context: HydraContext
+    config: DictConfig
+
     def __init__(self, n_jobs: int = 1, gpus: Sequence[str] | None = None) -> None:
         from gan_lightning.errors import UserError
 
         if n_jobs < 1:
             raise UserError(f"hydra.launcher.n_jobs={n_jobs} is out of range: at least 1 job at a time.")
         self.n_jobs, self.gpus = n_jobs, gpus
-        self.context: HydraContext
-        self.config: DictConfig
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what composes a job."""
@@ -94,17 +95,21 @@ class ProcessLauncher(Launcher):
         with open_dict(composed):
             composed.hydra.job.num, composed.hydra.job.id = number, str(number)
         folder = self.folder / str(composed.hydra.sweep.subdir)
-        shared = [word for word in self.config.hydra.overrides.hydra if not word.startswith(NOT_A_JOBS)]
+        given = OmegaConf.to_container(self.config.hydra.overrides)  # as written: interpolations are the job's
+        assert isinstance(given, dict)
+        shared = [word for word in given["hydra"] if not word.startswith(NOT_A_JOBS)]
         place = [f"hydra.run.dir={_quoted(str(folder))}", f"hydra.job.num={number}", *SINGLE_RUN]
-        return Job(number, own, folder, [*program(), *config_flags(sys.argv[1:]), *own, *shared, *place])
+        command = [*program(), *config_flags(sys.argv[1:]), *own, *shared, *place]
+        return Job(number, own, folder, command, " ".join(word for word in own if word not in given["task"]))
 
 
 def program() -> list[str]:
     """Return how the program that runs now is started once more: a module, a script or a console script."""
     import __main__
 
-    if getattr(__main__, "__spec__", None) is not None:
-        return [sys.executable, "-m", __main__.__spec__.name]
+    module = getattr(__main__, "__spec__", None)
+    if module is not None:
+        return [sys.executable, "-m", module.name]
     return [sys.executable, os.path.abspath(sys.argv[0])]
 
 

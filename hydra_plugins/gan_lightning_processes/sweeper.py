@@ -40,6 +40,10 @@ ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudyConf
 class StudySweeper(Sweeper):
     """Asks Optuna for as many trials as run at a time, runs them, tells how they went; failed ones do not end it."""
 
+    hydra_context: HydraContext
+    config: DictConfig
+    launcher: ProcessLauncher
+
     def __init__(
         self,
         n_trials: int,
@@ -59,9 +63,10 @@ class StudySweeper(Sweeper):
 
         need_optuna()
         self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
-        if not isinstance(self.launcher, ProcessLauncher):
+        launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        if not isinstance(launcher, ProcessLauncher):
             raise UserError("A search runs its trials as processes of their own: use hydra/launcher=processes.")
+        self.launcher = launcher
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the table and best.yaml, and return the best value; UserError if every trial failed."""
@@ -105,7 +110,7 @@ class StudySweeper(Sweeper):
     def _overrides(self, arguments: list[str]) -> Iterator[Override]:
         """Yield the space of the YAML, as far as this configuration has such keys, then what the command line says."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        given = parser.parse_overrides(arguments)
+        given = [word for word in parser.parse_overrides(arguments) if word.key_or_group != "sweep"]
         named = {override.key_or_group for override in given}
         for key, tried in self.params.items():
             if key in named:
