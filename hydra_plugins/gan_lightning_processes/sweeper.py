@@ -85,7 +85,7 @@ class StudySweeper(Sweeper):
             print(f"{folder} has {len(search)} of {self.n_trials} trials already.")
         complete = self._search(search, space, fixed)
         report(folder)
-        best = search.write_best(fixed)
+        best = search.write_best([word for word in fixed if not word.startswith("sweep=")])
         if best is not None:
             print(best)
         if not complete:
@@ -110,7 +110,7 @@ class StudySweeper(Sweeper):
     def _overrides(self, arguments: list[str]) -> Iterator[Override]:
         """Yield the space of the YAML, as far as this configuration has such keys, then what the command line says."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        given = [word for word in parser.parse_overrides(arguments) if word.key_or_group != "sweep"]
+        given = parser.parse_overrides(arguments)
         named = {override.key_or_group for override in given}
         for key, tried in self.params.items():
             if key in named:
