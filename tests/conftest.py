@@ -43,7 +43,7 @@ class Rows(Logger):
 
 
 def fit(module, datamodule, batches=2, max_epochs=1, **options):
-    """Train for `batches` iterations of an epoch on the CPU and return the trainer; `trainer.loggers[0].rows` has all."""
+    """Train for `batches` iterations an epoch on the CPU; return the trainer, whose `loggers[0].rows` has all."""
     module.log_every = options.pop("log_every", module.log_every)
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(

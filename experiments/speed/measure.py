@@ -10,15 +10,17 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import lightning as L
 import torch
 from rivals import Block, bare, tutorial
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_lightning import GAN
 from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator, MLP2dBackbone, MLP2dGenerator
+
+Networks = Callable[[], tuple[nn.Module, nn.Module]]
 
 
 class TakingTurns(L.LightningDataModule):
@@ -48,7 +50,7 @@ class TakingTurns(L.LightningDataModule):
                 self.seconds[name].append(time.perf_counter() - start)
 
 
-def compare(title: str, networks, batch: Tensor, steps: int, blocks: int, rivals: dict[str, dict]) -> None:
+def compare(title: str, networks: Networks, batch: Tensor, steps: int, blocks: int, rivals: dict[str, dict]) -> None:
     """Print the median ratio of each rival's time to gan-lightning's, with quartiles."""
     makers = {"tutorial": tutorial, "bare": bare}
     playing = {name: makers[name.split()[0]](*networks(), batch, **options) for name, options in rivals.items()}
@@ -74,7 +76,7 @@ def images(size: int, channels: int, batch_size: int) -> Tensor:
     return torch.randint(0, 256, (batch_size, channels, size, size), dtype=torch.uint8)
 
 
-def dcgan(size: int, channels: int):
+def dcgan(size: int, channels: int) -> Networks:
     return lambda: (DCGANGenerator(size, channels), Discriminator(DCGANBackbone(size, channels)))
 
 

@@ -46,7 +46,8 @@ class NonSaturating(AdversarialLoss):
         self.real_label = real_label
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return cross-entropy against real_label and 0; softplus(-r) + (1 - label) r = -l log D - (1 - l) log(1 - D)."""
+        """Return the cross-entropy of real against real_label and of fake against 0."""
+        # With label l: softplus(-r) + (1 - l) r = -l log D - (1 - l) log(1 - D).
         real = softplus(-real_logits).mean()
         if self.real_label != 1:
             real = real + (1 - self.real_label) * real_logits.mean()

@@ -225,9 +225,7 @@ class GAN(Reporting, Stateful, L.LightningModule):
         if measure:
             self.flush()
 
-    def sample(
-        self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False
-    ) -> Tensor:
+    def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
         """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
 
         labels: `(n,)` for a conditional generator, None draws them.

@@ -41,7 +41,10 @@ class Stateful:
             "scores": dict(self.scores),
             "best": dict(self.best),
             "networks": {"generator": describe(self.generator), "discriminator": describe(self.discriminator)},
-            "data": {"name": getattr(datamodule, "name", None), "class_names": getattr(datamodule, "class_names", None)},
+            "data": {
+                "name": getattr(datamodule, "name", None),
+                "class_names": getattr(datamodule, "class_names", None),
+            },
             "protocol": self.protocol,
         }
 
@@ -67,7 +70,9 @@ class Stateful:
         tensors += [name for name in sorted(saved.keys() & mine.keys()) if saved[name].shape != mine[name].shape]
         if not tensors:
             return ""
-        before, now = ((config or {}).get("model", {}) for config in (checkpoint["gan_lightning"]["config"], self.config))
+        before, now = (
+            (config or {}).get("model", {}) for config in (checkpoint["gan_lightning"]["config"], self.config)
+        )
         keys = sorted(name for name, value in leaves(before, "model") ^ leaves(now, "model"))
         more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
         return ", ".join([*dict.fromkeys(keys), *tensors[:3]]) + more
@@ -100,7 +105,11 @@ def describe(network: Any) -> Any:
         plain = {name: describe(value) for name, value in arguments.items()}
         return None if any(plain[n] is None and arguments[n] is not None for n in plain) else plain
     if isinstance(network, partial):
-        return {"_target_": _name(network.func), "_partial_": True, **{k: describe(v) for k, v in network.keywords.items()}}
+        return {
+            "_target_": _name(network.func),
+            "_partial_": True,
+            **{k: describe(v) for k, v in network.keywords.items()},
+        }
     if isinstance(network, type):
         return {"_target_": _name(network), "_partial_": True}
     if isinstance(network, list | tuple):

@@ -21,6 +21,7 @@ class Network(nn.Module):
     arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Record the arguments, so that no subclass need do it."""
         self = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs).arguments
         given = dict(list(bound.items())[1:])  # without self

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class MLPGenerator(Generator):
         self.image_shape = (channels, image_size, image_size)
         widths = [latent_dim + num_classes, *hidden]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], math.prod(self.image_shape)))
         _initialise_uniform(self, 0.05)
@@ -75,7 +76,7 @@ class MLPBackbone(Backbone):
         super().__init__()
         widths = [(channels + label_maps) * image_size**2, *hidden]
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [Maxout(before, after, pieces), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.feature_dim, self.label_maps = widths[-1], label_maps

@@ -17,7 +17,7 @@ class WeightClipping(Constraint):
 
     def __init__(self, limit: float = 0.01) -> None:
         if limit <= 0:
-            raise UserError(f"regularizer.weight_clipping.limit={limit} is out of range: it is positive, 0.01 as usual.")
+            raise UserError(f"regularizer.weight_clipping.limit={limit} is out of range: it is above 0, usually 0.01.")
         self.limit = limit
 
     @torch.no_grad()

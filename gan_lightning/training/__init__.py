@@ -1,0 +1,1 @@
+"""The engine of training: phases, players, random streams, averages, schedules, several processes."""

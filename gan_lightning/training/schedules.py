@@ -24,7 +24,9 @@ class LinearDecay:
 
     def __init__(self, start: float = 0.0, final: float = 0.0) -> None:
         if not 0 <= start < 1:
-            raise UserError(f"schedule.start={start} is out of range: the decay starts at a share in [0, 1) of the run.")
+            raise UserError(
+                f"schedule.start={start} is out of range: the decay starts at a share of the run in [0, 1)."
+            )
         self.start, self.final = start, final
 
     def __call__(self, progress: float) -> float:

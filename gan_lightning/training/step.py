@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from gan_lightning.networks.base import DiscriminatorOutput, as_output
 from gan_lightning.training.random import draw_latents
 from gan_lightning.training.random import generator as random_stream
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Step:
         self.share_fakes, self.low_precision = share_fakes, low_precision
         self.differentiates: frozenset[str] = frozenset()
         self.mover = ""
-        self._cache: dict[str, tuple[frozenset[str], object]] = {}
+        self._cache: dict[str, tuple[frozenset[str], Any]] = {}
 
     # What engine and modules call ----------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class Step:
         piece.begin(self.mover, self.differentiates)
         return piece
 
-    def _cached(self, name: str, needs: set[str], compute: Callable):
+    def _cached(self, name: str, needs: set[str], compute: Callable[[], T]) -> T:
         if name not in self._cache:
             self._cache[name] = (frozenset(needs), compute())
         return self._cache[name][1]

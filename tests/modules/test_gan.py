@@ -129,10 +129,9 @@ def test_sampling_disturbs_nothing():
 
 def test_dropout_differs_between_iterations_and_repeats_with_the_seed():
     class Dropped(nn.Module):
-        masks: list[torch.Tensor] = []
-
         def __init__(self):
             super().__init__()
+            self.masks: list[torch.Tensor] = []
             self.layers = nn.Sequential(nn.Linear(2, 16), nn.Dropout(0.5))
             self.out = nn.Linear(16, 1)
 
@@ -141,11 +140,12 @@ def test_dropout_differs_between_iterations_and_repeats_with_the_seed():
             self.masks.append(hidden.detach() == 0)
             return self.out(hidden)
 
+    modules = []
     for _ in range(2):
         torch.manual_seed(0)
-        module = GAN(MLP2dGenerator(width=4), Dropped(), seed=1)
-        fit(module, ring(), batches=2)
-    first, second = Dropped.masks[:6], Dropped.masks[6:]
+        modules.append(GAN(MLP2dGenerator(width=4), Dropped(), seed=1))
+        fit(modules[-1], ring(), batches=2)
+    first, second = (module.discriminator.masks for module in modules)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[3])
 
@@ -166,15 +166,17 @@ def test_bfloat16_keeps_penalties_in_float32():
     """Under autocast the penalty makes a float32 forward of its own, so its value is that of full precision."""
     values = {}
     for precision in ("32-true", "bf16-mixed"):
-        module = points_gan(regularizers={"r1": R1()}, log_every=1, generator_optimizer=sgd, discriminator_optimizer=sgd)
+        module = points_gan(
+            regularizers={"r1": R1()}, log_every=1, generator_optimizer=sgd, discriminator_optimizer=sgd
+        )
         rows = fit(module, ring(), batches=1, precision=precision).loggers[0].rows
         values[precision] = rows[0]["loss/r1"]
     assert values["bf16-mixed"] == pytest.approx(values["32-true"], rel=1e-6)
 
 
 def test_lightnings_trainer_needs_nothing_else_of_ours():
-    trainer = L.Trainer(max_epochs=1, limit_train_batches=2, logger=False, enable_checkpointing=False, accelerator="cpu",
-                        enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(max_epochs=1, limit_train_batches=2, accelerator="cpu", enable_model_summary=False, **quiet)
     module = points_gan()
     trainer.fit(module, torch.utils.data.DataLoader(Points(), batch_size=8))
     assert module.iteration == 2

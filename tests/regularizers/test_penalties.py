@@ -62,7 +62,8 @@ def test_a_linear_critic_has_its_weight_as_gradient_everywhere(batch):
 
 
 def test_the_gradient_penalty_is_two_sided():
-    assert GradientPenalty(weight=1.0)(step(Linear([0.3, 0.4]), torch.randn(5, 2))).item() == pytest.approx(0.25, rel=1e-5)
+    value = GradientPenalty(weight=1.0)(step(Linear([0.3, 0.4]), torch.randn(5, 2)))
+    assert value.item() == pytest.approx(0.25, rel=1e-5)
 
 
 @pytest.mark.parametrize("shared", [frozenset(), frozenset({"real"})])

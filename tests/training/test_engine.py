@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from gan_lightning.losses import NonSaturating, Relativistic
-from gan_lightning.networks import MLP2dBackbone, MLP2dGenerator
 from gan_lightning.networks import Discriminator as Composed
+from gan_lightning.networks import MLP2dBackbone, MLP2dGenerator
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
 from gan_lightning.training.engine import Engine, Phase
 from gan_lightning.training.player import Player, correct_for_lazy_steps
@@ -163,17 +163,18 @@ def test_stale_logits_are_dropped_when_a_player_moves():
 
 
 def test_rows_of_two_processes_make_the_global_draw():
-    whole = Game().step(3)
+    whole, batch = Game().step(3), {"image": torch.zeros(4, 2)}
     halves = [
-        Step(whole.generator, whole.discriminator, {"image": torch.zeros(4, 2)}, iteration=3, rows=Rows(low, low + 4, 8))
-        for low in (0, 4)
+        Step(whole.generator, whole.discriminator, batch, iteration=3, rows=rows)
+        for rows in (Rows(0, 4, 8), Rows(4, 8, 8))
     ]
     assert torch.equal(whole.latents, torch.cat([half.latents for half in halves]))
     assert torch.equal(whole.uniform("x", 1), torch.cat([half.uniform("x", 1) for half in halves]))
 
 
 def test_streams_depend_on_every_part_of_their_key():
-    draws = [torch.rand(4, generator=stream(*k)) for k in ((0, 1, "a"), (0, 1, "b"), (0, 2, "a"), (1, 1, "a"), (0, 1, "a"))]
+    keys = ((0, 1, "a"), (0, 1, "b"), (0, 2, "a"), (1, 1, "a"), (0, 1, "a"))
+    draws = [torch.rand(4, generator=stream(*key)) for key in keys]
     assert torch.equal(draws[0], draws[4])
     assert len({tuple(d.tolist()) for d in draws}) == 4
 
@@ -201,7 +202,8 @@ def test_half_of_an_average_is_gone_after_its_half_life():
         average.update(batch, index * batch)
     assert target[0].weight.item() == pytest.approx(start + 0.5, abs=1e-4)
     assert target[1].running_mean.item() == 5  # copied
-    assert 0.5 ** (32 / 10_000) == pytest.approx(0.9977844, abs=1e-7)  # the value of stylegan2's EMA
+    beta = 0.5 ** (32 / 10_000)
+    assert beta == pytest.approx(0.9977844, abs=1e-7)  # the value of stylegan2's EMA
 
 
 def test_the_rampup_forgets_the_start():
