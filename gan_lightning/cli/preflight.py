@@ -70,7 +70,7 @@ def check_batch_norm(config: DictConfig) -> None:
     if norm != "batch":
         return
     for name, node in config.regularizer.items():
-        if getattr(get_object(node._target_), "takes_input_gradients", False):
+        if getattr(get_object(node._target_), "forbids_batch_norm", False):
             raise UserError(
                 f"regularizer={name} takes each image's own gradient, which batch norm in the discriminator mixes with "
                 "the others': set model.discriminator.backbone.norm=layer (or none), or drop the regulariser."

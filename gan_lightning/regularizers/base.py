@@ -19,11 +19,12 @@ class Regularizer:
     every: 1 adds it to each step of its player; k > 1 makes it lazy, a step of its own after each k-th of the
         player's, k times as strong (Karras et al. 2019, arXiv 1912.04958).
     differentiates: the inputs ("real", "fake") whose gradients it takes out of the forward that the loss made.
+    forbids_batch_norm: it bounds each sample's own gradient, which batch norm mixes with the others'.
     """
 
     player: ClassVar[str] = "discriminator"
     differentiates: ClassVar[frozenset[str]] = frozenset()
-    takes_input_gradients: ClassVar[bool] = False
+    forbids_batch_norm: ClassVar[bool] = False
 
     def __init__(self, weight: float, every: int = 1) -> None:
         if weight < 0 or every < 1:

@@ -26,7 +26,6 @@ def input_gradients(logits: Tensor, inputs: Tensor) -> Tensor:
 class ZeroCenteredPenalty(Regularizer):
     """(weight / 2) E |grad D(x)|^2 on one of the two sides. Mescheder et al. 2018, arXiv 1801.04406."""
 
-    takes_input_gradients = True
     side: ClassVar[str]
 
     def penalty(self, step: Step) -> Tensor:
@@ -58,7 +57,7 @@ class R2(ZeroCenteredPenalty):
 class GradientPenalty(Regularizer):
     """weight * E (|grad D(x)| - 1)^2 at points between real and fake. Gulrajani et al. 2017, arXiv 1704.00028."""
 
-    takes_input_gradients = True
+    forbids_batch_norm = True
 
     def __init__(self, weight: float = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)
