@@ -79,7 +79,8 @@ class ProcessLauncher(Launcher):
         environment = users_environment()
         gpus = self.gpus if self.gpus is not None else visible_gpus(environment) if self.n_jobs > 1 else []
         jobs = [self._job(first + index, list(words)) for index, words in enumerate(job_overrides)]
-        complete = run_all(jobs, environment, self.n_jobs, [str(gpu) for gpu in gpus])
+        due = [job for job in jobs if not _done_before(job)]
+        complete = run_all(due, environment, self.n_jobs, [str(gpu) for gpu in gpus])
         return complete, [_outcome(job.folder, job.overrides) for job in jobs]
 
     @property
@@ -99,6 +100,8 @@ class ProcessLauncher(Launcher):
         assert isinstance(given, dict)
         shared = [word for word in given["hydra"] if not word.startswith(NOT_A_JOBS)]
         place = [f"hydra.run.dir={_quoted(str(folder))}", f"hydra.job.num={number}", *SINGLE_RUN]
+        if (folder / "checkpoints" / "last.ckpt").is_file():  # an earlier start of this sweep was interrupted in it
+            place += [f"resume={_quoted(str(folder))}", "hydra.output_subdir=null"]
         command = [*program(), *config_flags(sys.argv[1:]), *own, *shared, *place]
         return Job(number, own, folder, command, " ".join(word for word in own if word not in given["task"]))
 
@@ -127,6 +130,20 @@ def _quoted(text: str) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(text, Quote.single).with_quotes()
+
+
+def _done_before(job: Any) -> bool:
+    """Return whether an earlier start of this sweep finished the job; UserError if its folder holds another run."""
+    from gan_lightning.errors import UserError
+    from gan_lightning.sweeps.result import read
+
+    result = read(job.folder)
+    if result is None or not result.done:
+        return False
+    if result.overrides != job.overrides:
+        raise UserError(f"{job.folder} holds a run of another sweep: choose another hydra.sweep.dir.")
+    print(f"job {job.number}: done before")
+    return True
 
 
 def _outcome(folder: Path, overrides: list[str]) -> JobReturn:

@@ -73,6 +73,17 @@ def test_interrupting_ends_the_children_and_keeps_what_is_done(start_stub, seen,
         os.kill(seen(1)["pid"], 0)
 
 
+def test_the_same_sweep_again_does_what_is_missing_and_another_is_refused(stub, seen, tmp_path):
+    stub("-m", "seed=1,2")
+    before = [seen(number)["pid"] for number in range(2)]
+    (tmp_path / "sweep" / "1" / "result.json").unlink()
+    ended = stub("-m", "seed=1,2")
+    assert ended.returncode == 0 and "job 0: done before" in ended.stdout, ended.stderr
+    assert seen(0)["pid"] == before[0] and seen(1)["pid"] != before[1] and set(rows(tmp_path)) == {"0", "1"}
+    ended = stub("-m", "seed=3,4")
+    assert ended.returncode != 0 and "another sweep" in ended.stderr and seen(0)["config"]["seed"] == 1
+
+
 @pytest.mark.parametrize(("parallel", "gpus"), [(2, "0123"), (3, "0123"), (4, "0123"), (3, "01")])
 def test_gpus_are_shared_out(parallel, gpus):
     shares = [environment_of(slot, {}, parallel, gpus)["CUDA_VISIBLE_DEVICES"].split(",") for slot in range(parallel)]
