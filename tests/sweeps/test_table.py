@@ -5,6 +5,7 @@ import math
 
 from PIL import Image
 
+from gan_lightning.sweeps.picture import MARGIN, SIDE
 from gan_lightning.sweeps.result import Result, read
 from gan_lightning.sweeps.table import collect, grouped, report, table
 
@@ -65,9 +66,10 @@ def test_files_of_a_report(tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert [float(row["fid"]) for row in rows[:2]] == [1 / 3, 2 / 3] and rows[2]["error"] == "Neither a|b nor c."
     picture = Image.open(tmp_path / "results.png").convert("RGB")
-    colors = [picture.getpixel((x, picture.height - 80 - 1)) for x in (picture.width // 4, 3 * picture.width // 4)]
+    middle = picture.height - MARGIN - SIDE + SIDE // 4
+    colors = [picture.getpixel((x, middle)) for x in (picture.width // 4, 3 * picture.width // 4)]
     page = (tmp_path / "results.md").read_text()
-    assert colors != [(255, 0, 0), (0, 0, 255)] and "a\\|b" in page and "0.5 ± 0.2357" in page
+    assert colors == [(0, 0, 255), (255, 0, 0)] and "a\\|b" in page and "0.5 ± 0.2357" in page
     assert "over seeds" in capsys.readouterr().out
 
 
