@@ -22,11 +22,16 @@ _WHERE = {
 __all__ = ["GAN", "ReplicaStrategy", "UserError", "load"]
 
 
+_PACKAGES = {"data", "inference", "losses", "metrics", "networks", "regularizers"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"gan_lightning.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'gan_lightning' has no attribute {name!r}")
     return getattr(importlib.import_module(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_WHERE)
+    return sorted({*_WHERE, *_PACKAGES})
