@@ -15,7 +15,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.cli.sentences import sentence
@@ -81,7 +81,9 @@ _given: list[str] = []
 
 def overrides() -> list[str]:
     """Return the overrides of the running command, from the command line or from Python."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else list(_given)
+    if not HydraConfig.initialized():
+        return list(_given)
+    return OmegaConf.to_container(HydraConfig.get().overrides.task)  # type: ignore[return-value]
 
 
 def _register() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
         node = OmegaConf.select(composed, name)
         with open_dict(config):
             OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
-        print(f"resume: {name} = {override.get_value_element_as_str()}")
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"resume: {name} = {override.get_value_element_as_str()}")
     with open_dict(config):
         config.resume, config.run_dir = str(folder), str(folder)
     return config
