@@ -23,7 +23,7 @@ def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
     for any size. Only then it is built for real: what is in no state dict (constants, plain attributes) comes from
     the constructor.
     """
-    if not isinstance(stored.network, dict) or not isinstance(stored.network.get("_target_"), str):
+    if stored.target is None:
         raise UserError(
             f"{stored.path} does not say how its generator is built: derive the class from "
             f"gan_lightning.networks.base.Generator before training, or build it yourself and pass network=."
@@ -67,7 +67,7 @@ def _outline(stored: Stored, trusted: dict[str, Factory]) -> nn.Module | None:
     try:
         return _construct_named(stored, trusted)
     except UserError as error:
-        if stored.network["_target_"] in LOADABLE or not isinstance(error.__cause__, RuntimeError):
+        if stored.target in LOADABLE or not isinstance(error.__cause__, RuntimeError):
             raise
         return None
 
@@ -81,7 +81,7 @@ def _construct_named(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
         reason = str(error).partition("\n")[0]
         raise UserError(f"The network that {stored.path} describes cannot be built: {reason}.") from error
     if not isinstance(network, nn.Module):
-        raise UserError(f"{stored.network['_target_']} in {stored.path} is not a torch.nn.Module.")
+        raise UserError(f"{stored.target} in {stored.path} is not a torch.nn.Module.")
     return network
 
 

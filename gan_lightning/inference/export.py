@@ -105,6 +105,7 @@ def _write(network: nn.Module, loaded: LoadedGenerator, path: Path) -> None:
         dynamo=True,
         verbose=False,
     )
+    assert program is not None  # as with dynamo=False
     program.model.metadata_props["gan_lightning"] = json.dumps(_notes(loaded))
     program.save(path, external_data=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from gan_lightning.inference import sampling
 from gan_lightning.inference.build import build, fill
 from gan_lightning.inference.images import to_unit
 from gan_lightning.inference.read import Stored, read
+from gan_lightning.networks.base import Generator
 from gan_lightning.networks.registry import Factory, trust
 
 Labels = int | str | Sequence[int | str] | Tensor
@@ -73,14 +74,14 @@ class LoadedGenerator:
         lacking = [name for name in ("latent_dim", "num_classes", "image_shape") if not hasattr(network, name)]
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
-        self.network = network
+        self.network = cast(Generator, network)
         self.path = stored.path
         self.description: dict[str, Any] = {**stored.description, "network": stored.network}
         self.config: dict[str, Any] | None = stored.description.get("config")
         self.images_seen: int | None = stored.description.get("images_seen")
         self.scores: dict[str, float] = stored.description.get("scores") or {}
-        self.image_shape: tuple[int, ...] = tuple(network.image_shape)
-        self.num_classes: int = network.num_classes
+        self.image_shape: tuple[int, ...] = tuple(self.network.image_shape)
+        self.num_classes = self.network.num_classes
         names = (stored.description.get("data") or {}).get("class_names")
         self.class_names: list[str] | None = [str(name) for name in names] if names else None
 
@@ -115,12 +116,11 @@ class LoadedGenerator:
         return torch.tensor([self._class_number(label) for label in many], dtype=torch.int64)
 
     def _class_number(self, label: int | str) -> int:
-        if isinstance(label, str) and label in (self.class_names or ()):
-            return self.class_names.index(label)
         if isinstance(label, str):
-            raise UserError(
-                f"There is no class called {label!r}: choose one of {suggest(label, self.class_names or ())}."
-            )
+            names = self.class_names or []
+            if label not in names:
+                raise UserError(f"There is no class called {label!r}: choose one of {suggest(label, names)}.")
+            return names.index(label)
         if not 0 <= label < self.num_classes:
             raise UserError(f"There is no class {label}: the generator knows 0 to {self.num_classes - 1}.")
         return int(label)

@@ -26,6 +26,12 @@ class Stored(NamedTuple):
     tensors: Tensors
     description: dict[str, Any]
 
+    @property
+    def target(self) -> str | None:
+        """Return the dotted name of the network's class, None if the file does not tell it."""
+        target = self.network.get("_target_") if isinstance(self.network, dict) else None
+        return target if isinstance(target, str) else None
+
 
 def locate(path: Path | str) -> Path:
     """Return the file that `path` means: itself, or in a run's folder the first of CANDIDATES that is there."""

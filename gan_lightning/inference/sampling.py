@@ -8,13 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.networks.base import Generator
 from gan_lightning.training.random import draw_latents
 from gan_lightning.training.random import generator as random_stream
 
 CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream of its own
 
 
-def latents(network: nn.Module, start: int, stop: int, seed: int) -> Tensor:
+def latents(network: Generator, start: int, stop: int, seed: int) -> Tensor:
     """Return latents `(stop - start, latent_dim)` with the global sample indices [start, stop), on the CPU."""
     blocks = range(start // CHUNK, -(-stop // CHUNK))
     distribution = getattr(network, "latent_distribution", "normal")
@@ -33,7 +34,7 @@ def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def generate(
-    network: nn.Module,
+    network: Generator,
     start: int,
     stop: int,
     seed: int,
@@ -51,7 +52,7 @@ def generate(
 
 
 def _batches(
-    network: nn.Module, start: int, stop: int, seed: int, batch_size: int, labels: Tensor | None
+    network: Generator, start: int, stop: int, seed: int, batch_size: int, labels: Tensor | None
 ) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     for low in range(start, stop, batch_size):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -128,6 +127,7 @@ class Relativistic(AdversarialLoss):
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return -log sigmoid(f - r)."""
+        assert real_logits is not None  # needs_real
         return softplus(real_logits - fake_logits).mean()
 
 
@@ -147,4 +147,5 @@ class RelativisticAverage(AdversarialLoss):
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return the discriminator's loss with real and fake exchanged."""
-        return self.discriminator(fake_logits, torch.as_tensor(real_logits))
+        assert real_logits is not None  # needs_real
+        return self.discriminator(fake_logits, real_logits)

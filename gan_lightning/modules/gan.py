@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.errors import UserError
-from gan_lightning.inference.sampling import generate
 from gan_lightning.losses import AdversarialLoss, NonSaturating
-from gan_lightning.modules.reporting import Reporting
-from gan_lightning.modules.state import Stateful
+from gan_lightning.modules.base import AdversarialModule
+from gan_lightning.networks.base import Generator
 from gan_lightning.regularizers import Constraint, Regularizer
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
-from gan_lightning.training.distributed import ReplicaStrategy, average_gradients, broadcast_buffers
+from gan_lightning.training.distributed import ReplicaStrategy, average_gradients
 from gan_lightning.training.engine import Engine, Phase
 from gan_lightning.training.player import Player, Schedule, correct_for_lazy_steps
 from gan_lightning.training.random import key
-from gan_lightning.training.scalars import Scalars
 from gan_lightning.training.step import Rows, Step
 
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
 ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))  # Radford et al. 2015
 
 
-class GAN(Reporting, Stateful, L.LightningModule):
+class GAN(AdversarialModule):
     """A generator against a discriminator, with any loss and any regularisers.
 
     A variant of the game is a subclass that overrides `phases` or one of the losses.
@@ -49,6 +46,9 @@ class GAN(Reporting, Stateful, L.LightningModule):
     seed: of all random numbers of the training.
     log_every: iterations between two reports of the training scalars.
     """
+
+    engine: Engine  # both from the start of the fit
+    average: ExponentialMovingAverage
 
     def __init__(
         self,
@@ -73,8 +73,9 @@ class GAN(Reporting, Stateful, L.LightningModule):
             if value < 1:
                 raise UserError(f"{name}={value} is out of range: it is a whole number of at least 1.")
         self.automatic_optimization = False
-        self.generator, self.discriminator = generator, discriminator
-        self.generator_ema = frozen_copy(generator) if ema_kimg else None
+        self.generator = cast(Generator, generator)  # or a user's own module with the same attributes
+        self.discriminator = discriminator
+        self.generator_ema = frozen_copy(self.generator) if ema_kimg else None
         self.loss = loss or NonSaturating()
         self.regularizers = dict(regularizers or {})
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
@@ -83,9 +84,6 @@ class GAN(Reporting, Stateful, L.LightningModule):
         self.accumulate, self.clip_norm = accumulate, clip_norm
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.seed, self.log_every = seed, log_every
-        self.scalars = Scalars()
-        self.players: dict[str, Player] = {}
-        self.engine: Engine | None = None
 
     # The game --------------------------------------------------------------------------------------------------------
 
@@ -189,7 +187,7 @@ class GAN(Reporting, Stateful, L.LightningModule):
             reduce_gradients=average_gradients if self.trainer.world_size > 1 else None,
             unscale=self._unscaler(),
         )
-        if self.generator_ema is not None:
+        if self.generator_ema is not None and self.ema_kimg:
             self.average = ExponentialMovingAverage(
                 self.generator, self.generator_ema, self.ema_kimg * 1000, self.ema_rampup
             )
@@ -224,19 +222,6 @@ class GAN(Reporting, Stateful, L.LightningModule):
         self.images_seen += images
         if measure:
             self.flush()
-
-    def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
-        """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
-
-        labels: `(n,)` for a conditional generator, None draws them.
-        raw: use the weights as trained, not their average.
-        """
-        network = self.generator if raw or self.generator_ema is None else self.generator_ema
-        return generate(network, start, stop, seed, labels=labels)
-
-    def synchronise_buffers(self) -> None:
-        """Give all processes the same batch-norm statistics; call before they generate together."""
-        broadcast_buffers(self)
 
     def _set_learning_rates(self) -> None:
         if self.schedule is not None:

@@ -1,92 +1,27 @@
-"""What a checkpoint of ours holds beside Lightning's own state, and what it refuses to take up."""
+"""How a checkpoint says what its networks are, and in what two of them differ."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from gan_lightning.errors import UserError
-from gan_lightning.modules.loops import go_on_from
+from gan_lightning.networks.registry import full_name
 
-FORMAT = 1
+Config = dict[str, Any]
 
 
-class Stateful:
-    """Mixin of LightningModules: writes and reads the "gan_lightning" entry of a checkpoint.
+def changed_tensors(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[str]:
+    """Return the names of tensors that only one of two state dicts has, then of those that differ in shape."""
+    shared = sorted(saved.keys() & mine.keys())
+    return [*sorted(saved.keys() ^ mine.keys()), *(name for name in shared if saved[name].shape != mine[name].shape)]
 
-    config: the run's resolved configuration as plain containers, None without the command line.
-    protocol: how the scores were measured.
-    """
 
-    config: dict[str, Any] | None = None
-    protocol: str | None = None
-
-    @property
-    def batches_per_epoch(self) -> int | None:
-        """Return how many iterations an epoch has, None outside a training."""
-        batches = self._trainer.num_training_batches if self._trainer is not None else None
-        return int(batches) if batches and batches != float("inf") else None
-
-    def network_description(self) -> dict[str, Any]:
-        """Return what another process needs to build the generator and to know what it makes."""
-        datamodule = getattr(self._trainer, "datamodule", None) if self._trainer is not None else None
-        return {
-            "format": FORMAT,
-            "iteration": self.iteration,
-            "images_seen": self.images_seen,
-            "batches_per_epoch": self.batches_per_epoch,
-            "config": self.config,
-            "scores": dict(self.scores),
-            "best": dict(self.best),
-            "networks": {"generator": describe(self.generator), "discriminator": describe(self.discriminator)},
-            "data": {
-                "name": getattr(datamodule, "name", None),
-                "class_names": getattr(datamodule, "class_names", None),
-            },
-            "protocol": self.protocol,
-        }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the description to the checkpoint."""
-        checkpoint["gan_lightning"] = self.network_description()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
-        if "gan_lightning" not in checkpoint:
-            raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
-        changed = self.changes(checkpoint)
-        if changed:
-            raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
-        entry = checkpoint["gan_lightning"]
-        self._take_up_counters(entry)
-        go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
-
-    def changes(self, checkpoint: dict[str, Any]) -> str:
-        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
-        saved, mine = checkpoint["state_dict"], self.state_dict()
-        tensors = sorted(saved.keys() ^ mine.keys())
-        tensors += [name for name in sorted(saved.keys() & mine.keys()) if saved[name].shape != mine[name].shape]
-        if not tensors:
-            return ""
-        before, now = (
-            (config or {}).get("model", {}) for config in (checkpoint["gan_lightning"]["config"], self.config)
-        )
-        keys = sorted(name for name, value in leaves(before, "model") ^ leaves(now, "model"))
-        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
-        return ", ".join([*dict.fromkeys(keys), *tensors[:3]]) + more
-
-    def take_over(self, checkpoint: dict[str, Any]) -> None:
-        """Load the tensors that fit, and the counters."""
-        mine = self.state_dict()
-        fitting = {n: t for n, t in checkpoint["state_dict"].items() if n in mine and mine[n].shape == t.shape}
-        self.load_state_dict(fitting, strict=False)
-        self._take_up_counters(checkpoint["gan_lightning"])
-
-    def _take_up_counters(self, entry: dict[str, Any]) -> None:
-        self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
-        self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
+def changed_keys(before: Config | None, now: Config | None) -> list[str]:
+    """Return the dotted keys of `model` in which two configurations differ."""
+    models = [leaves((config or {}).get("model", {}), "model") for config in (before, now)]
+    return list(dict.fromkeys(sorted(name for name, _ in models[0] ^ models[1])))
 
 
 def leaves(node: Any, path: str) -> set[tuple[str, str]]:
@@ -105,19 +40,12 @@ def describe(network: Any) -> Any:
         plain = {name: describe(value) for name, value in arguments.items()}
         return None if any(plain[n] is None and arguments[n] is not None for n in plain) else plain
     if isinstance(network, partial):
-        return {
-            "_target_": _name(network.func),
-            "_partial_": True,
-            **{k: describe(v) for k, v in network.keywords.items()},
-        }
+        keywords = {name: describe(value) for name, value in network.keywords.items()}
+        return {"_target_": full_name(network.func), "_partial_": True, **keywords}
     if isinstance(network, type):
-        return {"_target_": _name(network), "_partial_": True}
+        return {"_target_": full_name(network), "_partial_": True}
     if isinstance(network, list | tuple):
         return [describe(value) for value in network]
     if isinstance(network, dict):
         return {str(name): describe(value) for name, value in network.items()}
     return network if isinstance(network, str | int | float | bool) else None
-
-
-def _name(function: Any) -> str:
-    return f"{function.__module__}.{function.__qualname__}"

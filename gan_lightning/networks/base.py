@@ -100,10 +100,18 @@ def initialise_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(layer.weight, 0.0, std)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, std)
-        if isinstance(getattr(layer, "bias", None), nn.Parameter):
-            nn.init.zeros_(layer.bias)
+        bias = getattr(layer, "bias", None)
+        if isinstance(bias, nn.Parameter):
+            nn.init.zeros_(bias)
 
 
-def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """Return float one-hot rows `(N, num_classes)` of int64 labels `(N,)`."""
-    return torch.nn.functional.one_hot(labels, num_classes).float()
+def concatenate_labels(values: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
+    """Append one-hot maps: `(N, C, H, W)` -> `(N, C + num_classes, H, W)`, or `(N, F)` -> `(N, F + num_classes)`.
+
+    Mirza and Osindero 2014, arXiv 1411.1784. Raises UserError where there are no labels `(N,)`.
+    """
+    if labels is None:
+        raise UserError("A network with classes got no labels: give them, or build it with num_classes=0.")
+    codes = torch.nn.functional.one_hot(labels, num_classes).to(values.dtype)
+    maps = codes.reshape(*codes.shape, *[1] * (values.ndim - 2)).expand(-1, -1, *values.shape[2:])
+    return torch.cat([values, maps], dim=1)

@@ -5,11 +5,12 @@ At 64x64 with width 64: 3,576,704 parameters in the generator, 2,765,568 in the 
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.networks.base import Backbone, Generator, halvings, initialise_normal, one_hot
+from gan_lightning.networks.base import Backbone, Generator, concatenate_labels, halvings, initialise_normal
 
 
 def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
@@ -18,7 +19,11 @@ def _widths(image_size: int, width: int, max_width: int, network: str) -> list[i
 
 
 def _norm(name: str, channels: int) -> nn.Module:
-    layers = {"batch": nn.BatchNorm2d, "layer": lambda c: nn.GroupNorm(1, c), "none": lambda c: nn.Identity()}
+    layers: dict[str, Callable[[int], nn.Module]] = {
+        "batch": nn.BatchNorm2d,
+        "layer": lambda channels: nn.GroupNorm(1, channels),
+        "none": lambda channels: nn.Identity(),
+    }
     if name not in layers:
         raise UserError(f"norm={name} is not known to dcgan: choose one of {', '.join(layers)}.")
     return layers[name](channels)
@@ -49,17 +54,18 @@ class DCGANGenerator(Generator):
         self.image_shape = (channels, image_size, image_size)
         self.latent_distribution = latent_distribution
         widths = _widths(image_size, width, max_width, "dcgan")[::-1]
-        layers = [nn.ConvTranspose2d(latent_dim + num_classes, widths[0], 4, 1, 0, bias=norm == "none")]
+        inputs, bias = latent_dim + num_classes, norm == "none"
+        layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, 1, 0, bias=bias)]
         for before, after in zip(widths, [*widths[1:], channels], strict=True):
             layers += [_norm(norm, before), nn.ReLU(inplace=True)]
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none")]
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
         self.layers = nn.Sequential(*layers, nn.Tanh())
         initialise_normal(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z `(N, latent_dim)` to images `(N, C, H, W)` in [-1, 1]."""
         if self.num_classes:
-            z = torch.cat([z, one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+            z = concatenate_labels(z, labels, self.num_classes)
         return self.layers(z[:, :, None, None])
 
 

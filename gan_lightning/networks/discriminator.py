@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Network, one_hot
+from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Network, concatenate_labels
 from gan_lightning.networks.heads import Head, LinearHead
 
 
@@ -36,15 +35,3 @@ class Discriminator(Network):
         if self.backbone.label_maps:
             images = concatenate_labels(images, labels, self.backbone.label_maps)
         return self.head(self.backbone(images), labels)
-
-
-def concatenate_labels(images: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Append one-hot maps: `(N, C, H, W)` -> `(N, C + num_classes, H, W)`, or `(N, F)` -> `(N, F + num_classes)`."""
-    codes = one_hot(labels, num_classes).to(images.dtype)
-    maps = codes.reshape(*codes.shape, *[1] * (images.ndim - 2)).expand(-1, -1, *images.shape[2:])
-    return torch.cat([images, maps], dim=1)
-
-
-def needs_labels(discriminator: nn.Module) -> bool:
-    """Return whether a discriminator, a user's own as well, says that it needs labels."""
-    return bool(getattr(discriminator, "needs_labels", False))

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.networks.base import Backbone, Generator, one_hot
+from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
 
 
 class MLPGenerator(Generator):
@@ -43,7 +43,7 @@ class MLPGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z `(N, latent_dim)` to images `(N, C, H, W)` in [-1, 1]."""
         if self.num_classes:
-            z = torch.cat([z, one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+            z = concatenate_labels(z, labels, self.num_classes)
         return torch.tanh(self.layers(z) / 2).unflatten(1, self.image_shape)  # 2 sigmoid(x) - 1 = tanh(x / 2)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from gan_lightning.networks.base import Backbone, Generator, one_hot
+from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
 
 
 def _layers(inputs: int, width: int, depth: int) -> list[nn.Module]:
@@ -30,7 +29,7 @@ class MLP2dGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z `(N, latent_dim)` to points `(N, 2)`."""
         if self.num_classes:
-            z = torch.cat([z, one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+            z = concatenate_labels(z, labels, self.num_classes)
         return self.layers(z)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Constraint
@@ -23,6 +23,6 @@ class WeightClipping(Constraint):
     @torch.no_grad()
     def apply(self, network: nn.Module) -> None:
         """Clip the parameters of `network` in place."""
-        parameters = list(network.parameters())
+        parameters: list[Tensor] = list(network.parameters())
         torch._foreach_clamp_min_(parameters, -self.limit)
         torch._foreach_clamp_max_(parameters, self.limit)

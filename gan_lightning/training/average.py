@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ExponentialMovingAverage:
@@ -18,8 +21,9 @@ class ExponentialMovingAverage:
 
     def __init__(self, source: nn.Module, target: nn.Module, half_life: float, rampup: float | None = 0.05) -> None:
         self.half_life, self.rampup = half_life, rampup
-        self._pairs = [list(target.parameters()), list(source.parameters())]
-        self._buffers = [list(target.buffers()), list(source.buffers())]
+        self._averages: list[Tensor] = list(target.parameters())
+        self._weights: list[Tensor] = list(source.parameters())
+        self._copies, self._buffers = list(target.buffers()), list(source.buffers())
 
     @torch.no_grad()
     def update(self, images: int, images_seen: int) -> None:
@@ -28,11 +32,11 @@ class ExponentialMovingAverage:
         if self.rampup is not None:
             half_life = min(half_life, images_seen * self.rampup)
         beta = 0.5 ** (images / max(half_life, 1e-8))
-        torch._foreach_lerp_(*self._pairs, 1 - beta)
-        if self._buffers[0]:
-            torch._foreach_copy_(*self._buffers)
+        torch._foreach_lerp_(self._averages, self._weights, 1 - beta)
+        if self._buffers:
+            torch._foreach_copy_(self._copies, self._buffers)
 
 
-def frozen_copy(network: nn.Module) -> nn.Module:
+def frozen_copy(network: Network) -> Network:
     """Return a copy that no optimiser and no backward touches."""
     return copy.deepcopy(network).requires_grad_(False)

@@ -20,6 +20,7 @@ class ReplicaStrategy(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Give every process the parameters and buffers of rank zero; wrap nothing."""
+        assert self.lightning_module is not None
         _sync_module_states(self.lightning_module)
 
 

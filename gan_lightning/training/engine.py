@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +89,7 @@ class Engine:
         player.optimizer.zero_grad(set_to_none=True)
         for part in step.split(self.accumulate):
             terms = phase.loss(part)
-            self.backward(sum(terms.values()) / self.accumulate)
+            self.backward(reduce(add, terms.values()) / self.accumulate)
             for name, value in terms.items():
                 self.scalars.add(f"loss/{name}", value)
         self._finish(player, measure)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.networks.base import DiscriminatorOutput, as_output
+from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
 from gan_lightning.training.random import draw_latents
 from gan_lightning.training.random import generator as random_stream
 
@@ -39,7 +39,7 @@ class Step:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         discriminator: nn.Module,
         batch: dict[str, Tensor],
         *,
@@ -110,7 +110,7 @@ class Step:
     @property
     def fake_labels(self) -> Tensor | None:
         """Classes `(N,)` that the fakes are asked to be: uniform draws, None where the game is unconditional."""
-        if not getattr(self.generator, "num_classes", 0):
+        if not self._generator_is_conditional:
             return self.labels
         return self._cached("fake_labels", set(), self._draw_labels)
 
@@ -162,8 +162,12 @@ class Step:
     # ---------------------------------------------------------------------------------------------------------------
 
     @property
+    def _generator_is_conditional(self) -> bool:
+        return bool(getattr(self.generator, "num_classes", 0))
+
+    @property
     def _conditional(self) -> bool:
-        return bool(getattr(self.generator, "num_classes", 0) or getattr(self.discriminator, "needs_labels", False))
+        return self._generator_is_conditional or bool(getattr(self.discriminator, "needs_labels", False))
 
     def _judge(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
         return as_output(self.discriminator(images, labels))
@@ -181,12 +185,7 @@ class Step:
         return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
 
     def _generate(self) -> Tensor:
-        return self.generator(self.latents, self.fake_labels if self.generator_is_conditional else None)
-
-    @property
-    def generator_is_conditional(self) -> bool:
-        """Whether the generator takes labels."""
-        return bool(getattr(self.generator, "num_classes", 0))
+        return self.generator(self.latents, self.fake_labels if self._generator_is_conditional else None)
 
     def _detached_fake(self) -> Tensor:
         if self.share_fakes:
@@ -200,8 +199,15 @@ class Step:
     def _piece(self, low: int, high: int) -> Step:
         batch = {name: values[low:high] for name, values in self.batch.items()}
         rows = Rows(self.rows.start + low, self.rows.start + high, self.rows.total)
-        options = {"seed": self.seed, "iteration": self.iteration, "low_precision": self.low_precision}
-        piece = Step(self.generator, self.discriminator, batch, rows=rows, **options)
+        piece = Step(
+            self.generator,
+            self.discriminator,
+            batch,
+            seed=self.seed,
+            iteration=self.iteration,
+            rows=rows,
+            low_precision=self.low_precision,
+        )
         piece.begin(self.mover, self.differentiates)
         return piece
 

@@ -1,0 +1,148 @@
+"""What every game is to callbacks, loggers and checkpoints, whoever plays in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.callbacks.base import call
+from gan_lightning.errors import UserError
+from gan_lightning.inference.read import FORMAT
+from gan_lightning.inference.sampling import generate
+from gan_lightning.modules import state
+from gan_lightning.modules.loops import go_on_from
+from gan_lightning.networks.base import Generator
+from gan_lightning.training.distributed import broadcast_buffers, mean_over_processes
+from gan_lightning.training.player import Player
+from gan_lightning.training.scalars import Scalars
+
+
+class AdversarialModule(L.LightningModule):
+    """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
+
+    A game sets `generator` and `generator_ema` (or overrides `sample`), names its networks, and fills `players`.
+
+    iteration: iterations so far; images_seen: real images that the discriminator saw, over all processes.
+    latest: the training scalars as last fetched; scores: of the last evaluation; best: the best of each.
+    config: the run's resolved configuration as plain containers, None without the command line.
+    protocol: how the scores were measured.
+    max_kimg: the run's length in thousands of images, None where that does not end it.
+    """
+
+    generator: Generator
+    generator_ema: Generator | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.iteration = self.images_seen = 0
+        self.latest: dict[str, float] = {}
+        self.scores: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+        self.config: dict[str, Any] | None = None
+        self.protocol: str | None = None
+        self.max_kimg: float | None = None
+        self.scalars = Scalars()
+        self.players: dict[str, Player] = {}
+
+    def player_networks(self) -> dict[str, nn.Module]:
+        """Return each player's networks; those named so share its parameters."""
+        raise NotImplementedError
+
+    # Samples and reports ---------------------------------------------------------------------------------------------
+
+    def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
+        """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
+
+        labels: `(n,)` for a conditional generator, None draws them.
+        raw: use the weights as trained, not their average.
+        """
+        network = self.generator if raw or self.generator_ema is None else self.generator_ema
+        return generate(network, start, stop, seed, labels=labels)
+
+    def synchronise_buffers(self) -> None:
+        """Give all processes the same batch-norm statistics; call before they generate together."""
+        broadcast_buffers(self)
+
+    def flush(self) -> dict[str, float]:
+        """Fetch the training scalars gathered so far, tell callbacks and loggers, and return them."""
+        reduce = mean_over_processes if self.trainer.world_size > 1 else None
+        scalars = self.scalars.flush(reduce)
+        if scalars:
+            scalars |= {f"lr/{name}": player.learning_rate for name, player in self.players.items()}
+            self.latest = scalars
+            call(self.trainer, "on_scalars", scalars)
+            self.report(scalars)
+        return self.latest
+
+    def report(self, values: dict[str, float]) -> None:
+        """Send `values` to all loggers at the present `images_seen`; only rank zero's write."""
+        row = {**values, "images_seen": self.images_seen, "epoch": self.trainer.current_epoch}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(row, step=self.images_seen)
+
+    def on_train_end(self) -> None:
+        """Report what the last iterations left."""
+        with torch.no_grad():
+            self.flush()
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Return how many iterations an epoch has, None outside a training."""
+        batches = self._trainer.num_training_batches if self._trainer is not None else None
+        return int(batches) if batches and batches != float("inf") else None
+
+    def network_description(self) -> dict[str, Any]:
+        """Return what another process needs to build the generator and to know what it makes."""
+        data = getattr(self._trainer, "datamodule", None)
+        return {
+            "format": FORMAT,
+            "iteration": self.iteration,
+            "images_seen": self.images_seen,
+            "batches_per_epoch": self.batches_per_epoch,
+            "config": self.config,
+            "scores": dict(self.scores),
+            "best": dict(self.best),
+            "networks": {name: state.describe(network) for name, network in self.player_networks().items()},
+            "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
+            "protocol": self.protocol,
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the description to the checkpoint."""
+        checkpoint["gan_lightning"] = self.network_description()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
+        if "gan_lightning" not in checkpoint:
+            raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
+        changed = self.changes(checkpoint)
+        if changed:
+            raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
+        entry = checkpoint["gan_lightning"]
+        self._take_up_counters(entry)
+        go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
+
+    def changes(self, checkpoint: dict[str, Any]) -> str:
+        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
+        tensors = state.changed_tensors(checkpoint["state_dict"], self.state_dict())
+        if not tensors:
+            return ""
+        keys = state.changed_keys(checkpoint["gan_lightning"]["config"], self.config)
+        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+        return ", ".join([*keys, *tensors[:3]]) + more
+
+    def take_over(self, checkpoint: dict[str, Any]) -> None:
+        """Load the tensors that fit, and the counters."""
+        mine = self.state_dict()
+        fitting = {n: t for n, t in checkpoint["state_dict"].items() if n in mine and mine[n].shape == t.shape}
+        self.load_state_dict(fitting, strict=False)
+        self._take_up_counters(checkpoint["gan_lightning"])
+
+    def _take_up_counters(self, entry: dict[str, Any]) -> None:
+        self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
+        self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
