@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -17,6 +18,9 @@ from gan_lightning.callbacks.interrupt import DeferredInterrupt
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, find, first
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 BY_DEFAULT = ["fid", "high_quality", "is"]
 
@@ -46,7 +50,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         self.best_name: str | None = None
         self._clock = EverySeconds(None if every_minutes is None else every_minutes * 60)
         self._kimg = EveryKimg(every_kimg)
-        self._interrupt: DeferredInterrupt | None = None
+        self._interrupt = DeferredInterrupt()
         self._new_best = False
         self._clock_due = self._interrupt_due = False
         self._saved_at: int | None = None
@@ -64,44 +68,43 @@ class Checkpoint(Callback, LightningCheckpoint):
         """Return the path of the state with the best score; there may be none."""
         return self.folder(trainer) / "best.ckpt"
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the best score so far and its name."""
         return {"best_score": self.best_score, "best_name": self.best_name}
 
-    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best score of the checkpoint."""
         self.best_score, self.best_name = state_dict["best_score"], state_dict["best_name"]
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Start the clocks, and sweep up what a killed process left half-written."""
         self._clock.restart()
         self._kimg.start(module.images_seen)
         self._saved_at = module.images_seen  # what was just loaded need not be written again
-        self._interrupt = DeferredInterrupt(lambda: trainer.world_size > 1 or self._half_moved(module))
-        self._interrupt.install()
+        self._interrupt.install(lambda: trainer.world_size > 1 or self._half_moved(module))
         if trainer.is_global_zero:
             for half in self.folder(trainer).glob(".*.ckpt"):
                 half.unlink(missing_ok=True)
 
-    def on_scalars(self, trainer: L.Trainer, module: L.LightningModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
         """Let several processes agree on what each sees for itself: its clock and its Ctrl-C."""
         if trainer.world_size > 1:
             agree = trainer.strategy.reduce_boolean_decision
             self._clock_due = agree(self._clock.due(), all=False)
             self._interrupt_due = agree(self._interrupt.requested, all=False)
 
-    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Remember a new best score; its state is saved when the batch or epoch is over."""
         name = find(scores, self.monitor) if self.monitor else first(scores, BY_DEFAULT)
         if name and better(name, scores[name], self.best_score if name == self.best_name else None):
             self.best_name, self.best_score = name, scores[name]
             self._new_best = True
 
-    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
         """Note which iteration is about to move the networks; its end shows in `module.iteration`."""
         self._started = module.iteration
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
         """Save if something is due; end the run if Ctrl-C was pressed."""
         alone = trainer.world_size == 1
         by_images = self._kimg.due(module.images_seen)
@@ -110,21 +113,20 @@ class Checkpoint(Callback, LightningCheckpoint):
         if self._interrupt.requested if alone else self._interrupt_due:
             raise KeyboardInterrupt
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Save the state of a new best score."""
         if self._new_best:
             self.save(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Save the final state."""
         if self._new_best or self._saved_at != module.images_seen:
             self.save(trainer, module)
         self._interrupt.remove()
 
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: L.Trainer, module: AdversarialModule, exception: BaseException) -> None:
         """Save the state unless it is half-moved, or the other processes may not be here to save with this one."""
-        if self._interrupt is not None:
-            self._interrupt.remove()
+        self._interrupt.remove()
         together = trainer.world_size == 1 or self._interrupt_due
         if self._half_moved(module) or not together or self._saved_at is None:
             return
@@ -135,7 +137,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         if saved and trainer.is_global_zero:
             print(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
 
-    def save(self, trainer: L.Trainer, module: L.LightningModule) -> bool:
+    def save(self, trainer: L.Trainer, module: AdversarialModule) -> bool:
         """Save last.ckpt, and best.ckpt if the score just became the best; all processes must call this.
 
         Returns False, with nothing written, if the state is not finite.
@@ -155,12 +157,12 @@ class Checkpoint(Callback, LightningCheckpoint):
         self._clock.restart()
         return True
 
-    def _half_moved(self, module: L.LightningModule) -> bool:
+    def _half_moved(self, module: AdversarialModule) -> bool:
         """Return whether an iteration began and didn't end, so that the networks are of no moment."""
         return module.iteration == self._started
 
 
-def _finite(module: L.LightningModule) -> bool:
+def _finite(module: AdversarialModule) -> bool:
     """Return whether the latest scalars and all parameters are finite; one host sync."""
     if not all(map(math.isfinite, module.latest.values())):
         return False

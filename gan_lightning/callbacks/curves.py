@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lightning as L
 
-from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.every import EverySeconds
 from gan_lightning.loggers.csv import Row, read_rows
 from gan_lightning.paths import write_atomically
@@ -17,6 +17,8 @@ from gan_lightning.scores import kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gan_lightning.modules.base import AdversarialModule
 
 Points = list[tuple[float, float]]
 PLAYER_COLOURS = {"loss/discriminator": "#d6543c", "loss/generator": "#2663a6", "D(x)": "#d6543c", "D(G(z))": "#2663a6"}
@@ -38,12 +40,12 @@ class Curves(Callback):
     def __init__(self, every_seconds: float = 30.0) -> None:
         self._clock = EverySeconds(every_seconds)
 
-    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Redraw if the last drawing is old enough."""
         if self._clock.due():
             self._draw(trainer)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Draw the whole history."""
         module.flush()
         self._draw(trainer)
@@ -58,8 +60,8 @@ class Curves(Callback):
 
 def _floors(trainer: L.Trainer) -> dict[str, float]:
     """Return what the evaluation, if there is one, measured for real images."""
-    evaluators = (getattr(callback, "evaluator", None) for callback in trainer.callbacks)
-    return next((dict(evaluator.floor) for evaluator in evaluators if hasattr(evaluator, "floor")), {})
+    evaluators = [getattr(callback, "evaluator", None) for callback in callbacks_of(trainer, L.Callback)]
+    return next((dict(floor) for floor in (getattr(one, "floor", None) for one in evaluators) if floor), {})
 
 
 def draw(history: Path, target: Path, floors: Mapping[str, float] | None = None) -> None:
@@ -90,12 +92,11 @@ def _points(rows: list[Row], name: str) -> Points:
 def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
     """Return the names of the curves of each panel by its title: both players, D's answers, and a panel a score."""
     losses = [name for name in curves if name.startswith("loss/")]
-    panels = {"Loss": losses, "Discriminator's answer": [name for name in ("D(x)", "D(G(z))") if name in curves]}
+    answers: list[str] = [name for name in ("D(x)", "D(G(z))") if name in curves]
+    panels: dict[str, list[str]] = {"Loss": losses, "Discriminator's answer": answers}
     for name in curves:
-        base = kind(name)
-        if base:
-            title = TITLES[base]
-            panels.setdefault(title, []).append(name)
+        if base := kind(name):
+            panels.setdefault(TITLES[base], []).append(name)
     return {title: names for title, names in panels.items() if names}
 
 

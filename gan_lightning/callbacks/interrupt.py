@@ -6,19 +6,21 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.signal takes and returns
 
 
 class DeferredInterrupt:
     """Interrupts at once, or where `unsuitable()` says so only remembers the first SIGINT in `requested`."""
 
-    def __init__(self, unsuitable: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
         self.requested = False
-        self._unsuitable = unsuitable
-        self._previous: object = None
+        self._previous: Handler = None
 
-    def install(self) -> None:
+    def install(self, unsuitable: Callable[[], bool]) -> None:
         """Take over SIGINT, unless someone else handles it or this is not the main thread."""
-        self.requested = False
+        self.requested, self._unsuitable = False, unsuitable
         if threading.current_thread() is not threading.main_thread():
             return
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

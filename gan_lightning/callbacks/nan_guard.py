@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import lightning as L
 
-from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.checkpoint import Checkpoint
 from gan_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 
 class NanGuard(Callback):
@@ -17,7 +21,7 @@ class NanGuard(Callback):
     Scalars are means over processes, so all processes stop together.
     """
 
-    def on_scalars(self, trainer: L.Trainer, module: L.LightningModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
         """Raise UserError for the first scalar that is not finite."""
         for name, value in scalars.items():
             if not math.isfinite(value):
@@ -28,6 +32,6 @@ class NanGuard(Callback):
 
 
 def _way_back(trainer: L.Trainer) -> str:
-    paths = [callback.last_path(trainer) for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    paths = [checkpoint.last_path(trainer) for checkpoint in callbacks_of(trainer, Checkpoint)]
     good = next((path for path in paths if path.exists()), None)
     return f"the last good checkpoint is {good}" if good else "there is no checkpoint from before"

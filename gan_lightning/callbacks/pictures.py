@@ -7,6 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+Colour = tuple[int, int, int] | None
+
 INK, PAPER, MODE, DOT = (40, 40, 40), (255, 255, 255), (214, 84, 60), (38, 99, 166)
 SMOOTH = 2  # drawn this many times larger, then reduced: PIL's circles are jagged
 
@@ -35,8 +37,10 @@ def scatter(points: Tensor, modes: Tensor | None, std: float, size: int = 512) -
     return canvas.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def _circle(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, **style: object) -> None:
-    draw.ellipse((x - radius, y - radius, x + radius, y + radius), width=SMOOTH, **style)
+def _circle(
+    draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, fill: Colour = None, outline: Colour = None
+) -> None:
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill, outline, width=SMOOTH)
 
 
 def time_lapse(frames: list[Path], target: Path, max_frames: int, max_side: int, seconds: float = 10.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
@@ -13,9 +14,12 @@ from rich.progress import BarColumn, ProgressColumn, Task
 from rich.table import Column, Table
 from rich.text import Text
 
-from gan_lightning.callbacks.base import Callback
+from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.limit import Limit
 from gan_lightning.scores import kind
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 SHOWN = {
     "loss/discriminator": "loss D",
@@ -42,7 +46,7 @@ class Progress(Callback, RichProgressBar):
         self.headline, self.details = "", ""
         self.fraction: float | None = None
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Put up the bar, or settle for lines."""
         self._begun = time.monotonic()
         self._scores = dict(module.scores)
@@ -54,20 +58,20 @@ class Progress(Callback, RichProgressBar):
         self.train_progress_bar_id = self._add_task(1.0, "")
         self._show(trainer, module)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Show the epoch's number."""
         self._show(trainer, module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
         """Renew the figures if the last ones are old enough."""
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module)
 
-    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Keep the scores for display."""
         self._scores.update(scores)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Print the epoch's line where there is no bar."""
         if self._plain and self.is_enabled:
             self._renew(trainer, module)
@@ -75,7 +79,7 @@ class Progress(Callback, RichProgressBar):
         else:
             self._show(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Leave the finished bar on the screen."""
         self._show(trainer, module, hard=True)
         self._stop_progress()
@@ -84,18 +88,19 @@ class Progress(Callback, RichProgressBar):
         """Return the one column that draws all: a line with the bar and a line with the figures."""
         return [RunColumn(self)]
 
-    def _update_metrics(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _update_metrics(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Leave Lightning's own list (v_num and what was given to self.log) empty."""
 
-    def _show(self, trainer: L.Trainer, module: L.LightningModule, hard: bool = False) -> None:
-        if self.is_disabled or self._plain or self.progress is None:
+    def _show(self, trainer: L.Trainer, module: AdversarialModule, hard: bool = False) -> None:
+        task = self.train_progress_bar_id
+        if self.is_disabled or self._plain or self.progress is None or task is None:
             return
         self._drawn = time.monotonic()
         self._renew(trainer, module)
-        self.progress.update(self.train_progress_bar_id, completed=self.fraction or 0.0)
+        self.progress.update(task, completed=self.fraction or 0.0)
         self.refresh(hard=hard)
 
-    def _renew(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _renew(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         self.fraction = run_fraction(trainer, module)
         self.headline = f"{_epoch(trainer)} · {_kimg(module, self.fraction)}"
         self.details = describe(module.latest, self._scores)
@@ -141,13 +146,9 @@ def _title(name: str) -> str:
     return (base.upper() if base in ("fid", "kid", "is") else base.replace("_", " ")) + bracket + suffix
 
 
-def run_fraction(trainer: L.Trainer, module: L.LightningModule) -> float | None:
+def run_fraction(trainer: L.Trainer, module: AdversarialModule) -> float | None:
     """Return how much of the run is done, in [0, 1], by its nearest end: epochs or images; None if it has no end."""
-    fractions = [
-        module.images_seen / callback.max_images
-        for callback in trainer.callbacks
-        if isinstance(callback, Limit) and callback.max_images
-    ]
+    fractions = [module.images_seen / limit.max_images for limit in callbacks_of(trainer, Limit) if limit.max_images]
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
     if epochs and epochs > 0 and 0 < batches < float("inf"):
         fractions.append(module.iteration / (epochs * batches))
@@ -168,11 +169,11 @@ def clock(seconds: float) -> str:
 
 
 def _epoch(trainer: L.Trainer) -> str:
-    end = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-    return f"Epoch {min(trainer.current_epoch + 1, trainer.max_epochs if end else trainer.current_epoch + 1)}{end}"
+    number, last = trainer.current_epoch + 1, trainer.max_epochs
+    return f"Epoch {min(number, last)}/{last}" if last and last > 0 else f"Epoch {number}"
 
 
-def _kimg(module: L.LightningModule, fraction: float | None) -> str:
+def _kimg(module: AdversarialModule, fraction: float | None) -> str:
     """Return "12.3/107.5 kimg"; the end is known once some part of the run is done."""
     seen = module.images_seen / 1000
     return f"{seen:.1f}/{seen / fraction:.1f} kimg" if fraction else f"{seen:.1f} kimg"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -16,6 +17,9 @@ from gan_lightning.errors import UserError
 from gan_lightning.inference.images import grid, to_uint8
 from gan_lightning.loggers.base import log_image
 from gan_lightning.paths import write_atomically
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 MAX_CLASS_ROWS = 16  # with more classes, `rows` of them are shown
 AT_LEAST = 512  # small images are enlarged until the grid is about this wide, in pixels
@@ -53,7 +57,7 @@ class SampleGrid(Callback):
         self._kimg = EveryKimg(every_kimg)
         self._drawn_at: int | None = None
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Drop the frames that a resumed run will draw again; show what an untrained generator makes."""
         self._kimg.start(module.images_seen)
         if trainer.is_global_zero:
@@ -63,17 +67,17 @@ class SampleGrid(Callback):
         if not module.images_seen:
             self._draw(trainer, module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
         """Draw every `every_kimg`."""
         if self._kimg.due(module.images_seen):
             self._draw(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Draw every `every_epochs`."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self._draw(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Draw the final samples and make the time-lapse."""
         self._draw(trainer, module)
         frames = _frames(trainer)
@@ -81,7 +85,7 @@ class SampleGrid(Callback):
             target = Path(trainer.default_root_dir) / "samples.gif"
             write_atomically(target, lambda path: time_lapse(frames, path, self.gif_frames, self.gif_side))
 
-    def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _draw(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Write and log one frame, once for a number of images seen."""
         if not trainer.is_global_zero or self._drawn_at == module.images_seen:
             return
@@ -93,7 +97,7 @@ class SampleGrid(Callback):
             write_atomically(path, lambda temporary: picture.save(temporary))
         log_image(trainer.loggers, "samples", picture, module.images_seen)
 
-    def picture(self, trainer: L.Trainer, module: L.LightningModule) -> Image.Image:
+    def picture(self, trainer: L.Trainer, module: AdversarialModule) -> Image.Image:
         """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""
         if tuple(module.generator.image_shape) == (2,):
             modes, std = _modes(trainer)
@@ -119,7 +123,7 @@ def _frames(trainer: L.Trainer) -> list[Path]:
 
 def _modes(trainer: L.Trainer) -> tuple[Tensor | None, float]:
     """Return the real mixture's centres and standard deviation, if the data set tells them."""
-    if not hasattr(trainer.datamodule, "modes"):
+    data: Any = getattr(trainer, "datamodule", None)
+    if not hasattr(data, "modes"):
         return None, 0.0
-    centres, std = trainer.datamodule.modes(), trainer.datamodule.std
-    return torch.as_tensor(centres).cpu(), float(std)
+    return torch.as_tensor(data.modes()).cpu(), float(data.std)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import lightning as L
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.errors import UserError, suggest
 from gan_lightning.scores import LOWER_IS_BETTER, find
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 
 class Target(Callback):
@@ -21,15 +26,16 @@ class Target(Callback):
             raise UserError(f"callbacks.target knows no score {name!r}; choose from {suggest(name, LOWER_IS_BETTER)}.")
         self.thresholds = {name: value for name, value in thresholds.items() if value is not None}
 
-    def on_scores(self, trainer: L.Trainer, module: L.LightningModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Ask the trainer to stop when all thresholds are reached."""
-        found = {name: find(scores, name) for name in self.thresholds}
-        if not found or not all(key and self._reached(name, scores[key]) for name, key in found.items()):
+        found = {name: key for name in self.thresholds if (key := find(scores, name))}
+        reached = [self._reached(name, scores[key]) for name, key in found.items()]
+        if not reached or not all(reached) or len(reached) < len(self.thresholds):
             return
         trainer.should_stop = True
-        reached = ", ".join(f"{key} {scores[key]:.4g}" for key in found.values())
         if trainer.is_global_zero:
-            print(f"Target reached at {module.images_seen / 1000:g} kimg: {reached}.")
+            told = ", ".join(f"{key} {scores[key]:.4g}" for key in found.values())
+            print(f"Target reached at {module.images_seen / 1000:g} kimg: {told}.")
 
     def _reached(self, name: str, value: float) -> bool:
         threshold = self.thresholds[name]

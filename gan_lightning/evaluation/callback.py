@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -13,6 +13,9 @@ from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.report import describe
 from gan_lightning.scores import better, kind
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 
 class EvaluationCallback(Callback):
@@ -35,7 +38,7 @@ class EvaluationCallback(Callback):
         self._epoch = 0
         self._shown_floor = False
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
         if module.generator_ema is None:
             self.evaluator.samples = "raw samples"
@@ -46,22 +49,22 @@ class EvaluationCallback(Callback):
         self._epoch = trainer.current_epoch
         self._evaluated_at = module.images_seen
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: Any) -> None:
         """Evaluate if enough images were seen."""
         self._epoch = trainer.current_epoch + 1  # trainer.current_epoch itself moves on before training ends
         if self._kimg.due(module.images_seen):
             self.evaluate(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Evaluate if enough epochs are over."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self.evaluate(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Evaluate the last state, unless that was done."""
         self.evaluate(trainer, module)
 
-    def evaluate(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def evaluate(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Evaluate now, unless this state was evaluated; all processes call this together."""
         if not self.evaluator.metrics or self._evaluated_at == module.images_seen:
             return
@@ -81,7 +84,7 @@ class EvaluationCallback(Callback):
             module.report(scores)
             call(trainer, "on_scores", scores)
 
-    def _scores(self, module: L.LightningModule) -> dict[str, float]:
+    def _scores(self, module: AdversarialModule) -> dict[str, float]:
         evaluator = self.evaluator
         module.synchronise_buffers()
         return evaluator.evaluate(
@@ -89,7 +92,7 @@ class EvaluationCallback(Callback):
         )
 
     @rank_zero_only
-    def _print(self, module: L.LightningModule) -> None:
+    def _print(self, module: AdversarialModule) -> None:
         first, self._shown_floor = not self._shown_floor, True
         parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
         parts += [describe(module.scores, self.evaluator.floor if first else None), self.evaluator.protocol]
@@ -98,7 +101,7 @@ class EvaluationCallback(Callback):
         print(" · ".join(parts), flush=True)
 
 
-def _take(module: L.LightningModule, scores: dict[str, float]) -> None:
+def _take(module: AdversarialModule, scores: dict[str, float]) -> None:
     module.scores = dict(scores)
     for name, value in scores.items():
         if kind(name) and better(name, value, module.best.get(name)):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
-import lightning as L
 from lightning.pytorch.loggers import Logger
 from PIL import Image
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 
 class StartsWithModule(Logger):
@@ -15,13 +19,14 @@ class StartsWithModule(Logger):
     Lightning calls `log_graph(module)` of every logger at just that moment, and nothing else that knows the module.
     """
 
-    def log_graph(self, model: L.LightningModule, input_array: object = None) -> None:
+    def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
         """Call `start(model)` if a fit begins; evaluation and prediction leave the history alone."""
-        trainer = model._trainer
+        module = cast("AdversarialModule", model)
+        trainer = module._trainer
         if trainer is not None and trainer.state.fn == "fit" and trainer.is_global_zero:
-            self.start(model)
+            self.start(module)
 
-    def start(self, module: L.LightningModule) -> None:
+    def start(self, module: AdversarialModule) -> None:
         """Prepare for a fit that goes on from `module.images_seen`; only on global rank zero."""
 
 

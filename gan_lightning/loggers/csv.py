@@ -7,12 +7,15 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from gan_lightning.loggers.base import StartsWithModule
 from gan_lightning.paths import write_atomically
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 Row = dict[str, str]
 FIRST_COLUMNS = ["images_seen", "epoch"]
@@ -28,7 +31,7 @@ class CSVLogger(StartsWithModule):
     def __init__(self, save_dir: str | os.PathLike[str], file: str = "metrics.csv") -> None:
         super().__init__()
         self.path = Path(save_dir) / file
-        self._columns: list[str] | None = None
+        self._columns: list[str] = []  # of the file, once this logger knows it
 
     @property
     def name(self) -> str:
@@ -59,7 +62,7 @@ class CSVLogger(StartsWithModule):
         """Do nothing: the config is in config.yaml."""
 
     @rank_zero_only
-    def start(self, module: L.LightningModule) -> None:
+    def start(self, module: AdversarialModule) -> None:
         """Drop the rows beyond the module's `images_seen`: what follows was undone by going back to a checkpoint."""
         columns, rows = read_rows(self.path)
         kept = [row for row in rows if _number(row.get("images_seen")) <= module.images_seen]
@@ -68,7 +71,7 @@ class CSVLogger(StartsWithModule):
 
     def _add_columns(self, row: Row) -> None:
         """Make sure that the file is there, whole, and has all columns of `row`."""
-        if self._columns is None or not self.path.exists():
+        if not self._columns or not self.path.exists():
             columns, rows = read_rows(self.path)
             self._write(_ordered([*columns, *row]), rows)
         elif not row.keys() <= set(self._columns):

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger as LightningTensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL import Image
 
 from gan_lightning.loggers.base import StartsWithModule
 
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
+
 
 class TensorBoardLogger(StartsWithModule, LightningTensorBoardLogger):
     """Write scalars and sample grids to `save_dir/name`; look at them with `tensorboard --logdir save_dir`."""
 
     def __init__(self, save_dir: str | os.PathLike[str], name: str = "tensorboard") -> None:
-        LightningTensorBoardLogger.__init__(self, save_dir, name=name, version="", default_hp_metric=False)
+        LightningTensorBoardLogger.__init__(self, Path(save_dir), name=name, version="", default_hp_metric=False)
 
     @rank_zero_only
-    def start(self, module: L.LightningModule) -> None:
+    def start(self, module: AdversarialModule) -> None:
         """Have TensorBoard hide what an earlier attempt wrote beyond the module's `images_seen`."""
         if module.images_seen and self._experiment is None:
             self._kwargs["purge_step"] = module.images_seen + 1

@@ -7,11 +7,10 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import lightning as L
 from lightning.pytorch.loggers import WandbLogger as LightningWandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -20,6 +19,9 @@ from gan_lightning.errors import UserError
 from gan_lightning.loggers.base import StartsWithModule
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, kind
+
+if TYPE_CHECKING:
+    from gan_lightning.modules.base import AdversarialModule
 
 ID_FILE = "wandb_id"
 
@@ -42,8 +44,8 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         notes: str | None = None,
         offline: bool | None = None,
     ) -> None:
-        options = {"entity": entity, "group": group, "tags": tags, "notes": notes}
-        LightningWandbLogger.__init__(self, save_dir=save_dir, project=project, name=name, **options)
+        options: dict[str, Any] = {"entity": entity, "group": group, "tags": tags, "notes": notes}
+        LightningWandbLogger.__init__(self, save_dir=Path(save_dir), project=project, name=name, **options)
         self._wish = offline
         self._best: dict[str, float] = {}
         self._own_run = False
@@ -56,7 +58,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
             self._experiment = self._begin()
         return self._experiment
 
-    def start(self, module: L.LightningModule) -> None:
+    def start(self, module: AdversarialModule) -> None:
         """Record the resolved config and go on from the best scores so far."""
         config = getattr(module, "config", None)
         self.experiment.config.update(dict(config or {}), allow_val_change=True)
@@ -88,7 +90,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
     def sync_command(self, run_id: str) -> str:
         """Return the shell command that uploads all offline parts, one per resume, of run `run_id`."""
-        parts = sorted(Path(self.save_dir).resolve().glob(f"wandb/offline-run-*-{run_id}"))
+        parts = sorted(Path(self.save_dir or ".").resolve().glob(f"wandb/offline-run-*-{run_id}"))
         return " ".join(["wandb sync", *(f"'{part}'" if " " in str(part) else str(part) for part in parts)])
 
     def _keep_best(self, name: str, value: float) -> None:
@@ -109,7 +111,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         reason = "as configured" if self._wish else offline_reason()
         if self._wish is False and reason:
             raise UserError(f"logger.wandb.offline=false, but W&B is {reason}; offline=null trains all the same.")
-        known = Path(self.save_dir) / ID_FILE
+        known = Path(self.save_dir or ".") / ID_FILE
         known.parent.mkdir(parents=True, exist_ok=True)
         options = {name: value for name, value in self._wandb_init.items() if value is not None}
         if known.exists():
@@ -134,10 +136,11 @@ def offline_reason() -> str | None:
     if mode in ("offline", "dryrun"):
         return f"WANDB_MODE={mode}"
     server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai")
-    if not _logged_in(server.hostname):
+    host = server.hostname or ""
+    if not _logged_in(host):
         return "not logged in: run `wandb login` or set WANDB_API_KEY"
-    if not _reachable(server.hostname, server.port or (80 if server.scheme == "http" else 443)):
-        return f"no network: {server.hostname} can't be reached"
+    if not _reachable(host, server.port or (80 if server.scheme == "http" else 443)):
+        return f"no network: {host} can't be reached"
     return None
 
 
