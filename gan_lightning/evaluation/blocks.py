@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from gan_lightning.metrics.base import SampleMetric
 from gan_lightning.metrics.collective import gather_rows, rank, world_size
 
 Rows = dict[str, Tensor]
@@ -31,7 +31,7 @@ def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], 
         yield low, {kind: gather_rows(rows[kind], batch_size)[:size] for kind in empty}
 
 
-def update(metrics: Mapping[str, Metric], rows: Rows, real: bool) -> None:
+def update(metrics: Mapping[str, SampleMetric], rows: Rows, real: bool) -> None:
     """Give every metric the rows it consumes."""
     for metric in metrics.values():
         values = rows[metric.consumes]

@@ -10,13 +10,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation import reals
 from gan_lightning.evaluation.blocks import Rows, blocks, not_finite, shares, update
 from gan_lightning.inference.images import to_uint8
-from gan_lightning.metrics.base import Extractor, MetricFactory, Setting, named_values, real_state, set_state
+from gan_lightning.metrics.base import (
+    Extractor,
+    MetricFactory,
+    SampleMetric,
+    Setting,
+    metric_class,
+    named_values,
+    real_state,
+    set_state,
+)
 from gan_lightning.metrics.collective import from_rank_zero, rank
 
 Sampler = Callable[[int, int], Tensor]
@@ -100,7 +108,7 @@ class Evaluator:
         """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
         from_rank_zero(self.check)
         if self._uses_features:
-            self.extractor.prepare(self.data, device)
+            self._features.prepare(self.data, device)
         self.device = torch.device(device)
 
     @torch.no_grad()
@@ -116,14 +124,14 @@ class Evaluator:
             self.prepare()
         if self._statistics is None:
             self._statistics = self._real_statistics()
-        metrics, broken = self._loaded(), torch.zeros((), dtype=torch.long)
+        metrics, broken = self._loaded(self._statistics), torch.zeros((), dtype=torch.long)
         for _, rows in self._blocks(self.num_fakes, lambda share: self._rows(sample(share.start, share.stop))):
             if rank() == 0:
                 update(metrics, rows, real=False)
                 broken = broken.to(self.device) + not_finite(rows).to(self.device)
         return from_rank_zero(lambda: self._finish(metrics, int(broken)))
 
-    def _finish(self, metrics: dict[str, Metric], broken: int) -> dict[str, float]:
+    def _finish(self, metrics: dict[str, SampleMetric], broken: int) -> dict[str, float]:
         if broken:
             warnings.warn(
                 f"{broken:,} of {self.num_fakes:,} samples are not finite (NaN or infinity), so this evaluation has "
@@ -139,31 +147,32 @@ class Evaluator:
     def _refuse(self, broken: int) -> None:
         if broken:
             raise UserError(
-                f"The {self.extractor.name} features of {broken:,} of {self.num_reals:,} real images are not finite: "
+                f"The {self._features.name} features of {broken:,} of {self.num_reals:,} real images are not finite: "
                 "its weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
             )
 
     def _full_names(self, values: dict[str, dict[str, float]]) -> dict[str, float]:
         """Return the scores of all metrics in one dict, those of features with the extractor's suffix."""
         return {
-            name if _class(self.metrics[metric]).consumes == "points" else name + self.extractor.suffix: value
+            name if metric_class(self.metrics[metric]).consumes == "points" else name + self._features.suffix: value
             for metric, scores in values.items()
             for name, value in scores.items()
         }
 
-    def _loaded(self) -> dict[str, Metric]:
+    def _loaded(self, known: dict[str, reals.Statistics]) -> dict[str, SampleMetric]:
         """Return fresh metrics that know the real data; rank zero alone computes, the others have none."""
         metrics = {name: self._build(name) for name in self.metrics} if rank() == 0 else {}
-        for name, statistics in self._statistics.items():
+        for name, statistics in known.items():
             set_state(metrics[name], statistics.state)
         return metrics
 
     def _real_statistics(self) -> dict[str, reals.Statistics]:
         """Return the statistics of the real data on rank zero, {} elsewhere; what the cache lacks is measured now."""
-        compared = [name for name, metric in self.metrics.items() if _class(metric).consumes != "points"]
+        compared = [name for name, metric in self.metrics.items() if metric_class(metric).consumes != "points"]
         paths = {name: self._cache_path(name) for name in compared if rank() == 0}
-        found = {name: reals.load(path) for name, path in paths.items()}
-        missing = from_rank_zero(lambda: [name for name in compared if found[name] is None])
+        cached = {name: reals.load(path) for name, path in paths.items()}
+        found = {name: statistics for name, statistics in cached.items() if statistics is not None}
+        missing = from_rank_zero(lambda: [name for name in compared if name not in found])
         for name, statistics in (self._measure(missing) if missing else {}).items():
             found[name] = statistics
             statistics.save(paths[name])
@@ -193,7 +202,7 @@ class Evaluator:
     def _blocks(self, count: int, produce: Callable[[range], Rows]) -> Iterator[tuple[int, Rows]]:
         widths = {"points": sum(self.data.image_shape)} if self._points else {}
         if self._uses_features:
-            widths = {"features": self.extractor.feature_dim, "logits": self.extractor.num_classes}
+            widths = {"features": self._features.feature_dim, "logits": self._features.num_classes}
         empty = {kind: torch.zeros(0, width, device=self.device) for kind, width in widths.items()}
         return blocks(count, self.batch_size, empty, produce)
 
@@ -202,9 +211,9 @@ class Evaluator:
         if self._points:
             return {"points": images.float()}
         if not images.is_floating_point():
-            return self.extractor(images)
+            return self._features(images)
         bad = ~images.flatten(1).isfinite().all(dim=1, keepdim=True)
-        rows = self.extractor(to_uint8(images.nan_to_num()))
+        rows = self._features(to_uint8(images.nan_to_num()))
         return {kind: values.masked_fill(bad.to(values.device), math.nan) for kind, values in rows.items()}
 
     @property
@@ -212,14 +221,23 @@ class Evaluator:
         return len(self.data.image_shape) == 1
 
     @property
-    def _uses_features(self) -> bool:
-        return any(_class(metric).consumes != "points" for metric in self.metrics.values())
+    def _features(self) -> Extractor:
+        """The extractor, where metrics need one."""
+        if self.extractor is None:
+            raise UserError(
+                f"metrics={_listed(self.metrics)} needs features: add extractor=inception or extractor=classifier."
+            )
+        return self.extractor
 
-    def _build(self, name: str) -> Metric:
+    @property
+    def _uses_features(self) -> bool:
+        return any(metric_class(metric).consumes != "points" for metric in self.metrics.values())
+
+    def _build(self, name: str) -> SampleMetric:
         modes = self.data.modes() if self._points else None
         setting = Setting(
-            feature_dim=getattr(self.extractor, "feature_dim", None),
-            num_classes=getattr(self.extractor, "num_classes", None),
+            feature_dim=getattr(self.extractor, "feature_dim", 0),
+            num_classes=getattr(self.extractor, "num_classes", 0),
             modes=modes,
             std=getattr(self.data, "std", None),
         )
@@ -228,7 +246,7 @@ class Evaluator:
     def _cache_path(self, name: str) -> Path:
         held_out = reals.held_out_count(self.num_reals, self.num_fakes)
         data = self.data.fingerprint(self.split)
-        return reals.cache_path(self.metrics[name], data, self.extractor.fingerprint, held_out)
+        return reals.cache_path(self.metrics[name], data, self._features.fingerprint, held_out)
 
     def _check_images(self) -> None:
         if self._points:
@@ -236,21 +254,13 @@ class Evaluator:
                 f"metrics={_listed(self.metrics)} compares images, and data={self.data.name} holds points: use "
                 "metrics=[modes]."
             )
-        if self.extractor is None:
-            raise UserError(
-                f"metrics={_listed(self.metrics)} needs features: add extractor=inception or extractor=classifier."
-            )
+        extractor = self._features
         if self.num_reals < 2:
             raise UserError(
                 f"data={self.data.name} has {self.num_reals} image in its split '{self.split}', and scores need at "
                 "least 2: add images, or use metrics=[]."
             )
-        self.extractor.check(self.data)
-
-
-def _class(metric: MetricFactory) -> type[Metric]:
-    """Return the class behind a factory that may be a partial."""
-    return getattr(metric, "func", metric)
+        extractor.check(self.data)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gan_lightning.metrics.base import MetricFactory
+from gan_lightning.metrics.base import MetricFactory, metric_class
+from gan_lightning.networks.registry import full_name
 from gan_lightning.paths import cache_dir, write_atomically
 from gan_lightning.training.random import generator
 
@@ -51,8 +52,7 @@ def cache_path(metric: MetricFactory, data: str, extractor: str, held_out: int) 
 
     data, extractor: fingerprints. held_out: number of real images that the floor is measured with.
     """
-    metric_class, options = getattr(metric, "func", metric), getattr(metric, "keywords", {})
-    kind = f"{metric_class.__module__}.{metric_class.__qualname__}"
+    kind, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
     identity = "\n".join(map(str, (FORMAT, kind, sorted(options.items()), data, extractor, held_out)))
     return cache_dir() / "statistics" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
 

@@ -5,28 +5,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 @dataclass(frozen=True)
 class Setting:
     """What is known about the things to be measured before the first sample: metrics are built from it.
 
-    feature_dim, num_classes: the extractor's widths F and K. modes: `(M, D)` centres of a mixture, std: their spread.
+    feature_dim, num_classes: the extractor's widths F and K, 0 where there is none.
+    modes: `(M, D)` centres of a mixture, std: their spread.
     """
 
-    feature_dim: int | None = None
-    num_classes: int | None = None
+    feature_dim: int = 0
+    num_classes: int = 0
     modes: Tensor | None = None
     std: float | None = None
 
 
-class SampleMetric(Protocol):
-    """A `torchmetrics.Metric` that compares generated samples with real ones.
+class SampleMetric(Metric):
+    """Compares generated samples with real ones; built from a Setting.
 
     consumes: which values `update(values, real)` takes: "features" `(N, F)`, "logits" `(N, K)` or "points" `(N, D)`.
     names: what `compute()` returns, in order.
@@ -36,21 +38,21 @@ class SampleMetric(Protocol):
     consumes: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
 
-    def update(self, values: Tensor, real: bool) -> None:
-        """Take values of real images or of samples."""
 
-    def compute(self) -> Tensor | tuple[Tensor, ...]:
-        """Return the scores in the order of `names`."""
+MetricFactory = Callable[[Setting], SampleMetric]  # a metric's class, or a partial with its options
+
+# The evaluator gathers by sample index; torchmetrics must not gather again.
+LOCAL: dict[str, Any] = {"sync_on_compute": False}
 
 
-MetricFactory = Callable[[Setting], Metric]  # a metric's class, or a partial with its options
-
-LOCAL = {"sync_on_compute": False}  # the evaluator gathers by sample index; torchmetrics must not gather again
+def metric_class(factory: MetricFactory) -> type[SampleMetric]:
+    """Return the class behind a factory that may be a partial."""
+    return cast(type[SampleMetric], getattr(factory, "func", factory))
 
 
 def real_state(metric: Metric) -> dict[str, Tensor]:
     """Return the states of `metric` that depend on the real data alone, on the CPU."""
-    return {name: value.cpu() for name, value in metric.metric_state.items() if name.startswith("real_")}
+    return {name: dim_zero_cat(value).cpu() for name, value in metric.metric_state.items() if name.startswith("real_")}
 
 
 def set_state(metric: Metric, state: dict[str, Tensor]) -> None:
@@ -59,7 +61,7 @@ def set_state(metric: Metric, state: dict[str, Tensor]) -> None:
         setattr(metric, name, value)
 
 
-def named_values(metric: Metric) -> dict[str, float]:
+def named_values(metric: SampleMetric) -> dict[str, float]:
     """Return what `metric.compute()` says, under the metric's own names; computed on the CPU, in float64."""
     values = metric.cpu().compute()
     values = values if isinstance(values, tuple) else (values,)

@@ -40,6 +40,7 @@ class Classifier(Extractor):
     name = "classifier"
     suffix = "[classifier]"
     feature_dim = WIDTH
+    network: nn.Sequential
 
     def __init__(self, epochs: int = 15, seed: int = 0) -> None:
         self.epochs = epochs

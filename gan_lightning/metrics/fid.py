@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from gan_lightning.metrics.base import LOCAL, Identity, Setting
+from gan_lightning.metrics.base import LOCAL, Identity, SampleMetric, Setting
 
 
-class FID(FrechetInceptionDistance):
+class FID(FrechetInceptionDistance, SampleMetric):
     """Frechet distance between Gaussians fitted to real and generated features (Heusel et al. 2017, arXiv 1706.08500).
 
     Statistics and result are float64. Takes features `(N, F)`; needs two samples of each kind.

@@ -36,11 +36,11 @@ class Inception(Extractor):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
         self.suffix = ""
-        self.network: nn.Module | None = None
+        self.fingerprint = ""  # until the weights are read
 
     def check(self, data: Any = None) -> None:
         """Find or download the weights and read them; UserError says what is missing or wrong."""
-        if self.network is None:
+        if not self.fingerprint:
             path = self._locate()
             digest = _sha256(path)
             self.suffix = "" if digest.startswith(SHA256_PREFIX) else "[unverified]"

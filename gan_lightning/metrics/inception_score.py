@@ -12,10 +12,10 @@ import torchmetrics.image.inception as library
 from torch import Tensor, nn
 from torchmetrics.utilities import dim_zero_cat
 
-from gan_lightning.metrics.base import LOCAL, Setting
+from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 
 
-class InceptionScore(library.InceptionScore):
+class InceptionScore(library.InceptionScore, SampleMetric):
     """exp E KL(p(y|x) || p(y)), mean and population std over `splits` parts (Salimans et al. 2016, arXiv 1606.03498).
 
     torchmetrics shuffles with the global random state, in float32; here the order is torch-fidelity's (a fixed seed),

@@ -6,13 +6,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.base import LOCAL, Setting
+from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 
 
-class Modes(Metric):
+class Modes(SampleMetric):
     """Modes captured, share of high-quality samples, and reverse KL of the mode histogram.
 
     A sample is of high quality within `radius` standard deviations (Euclidean) of its nearest mode; a mode is captured
@@ -31,7 +30,7 @@ class Modes(Metric):
 
     def __init__(self, setting: Setting, radius: float = 3.0) -> None:
         super().__init__(**LOCAL)
-        if setting.modes is None:
+        if setting.modes is None or setting.std is None:
             raise UserError(
                 "metrics=[modes] counts the modes of a Gaussian mixture, and this data set is none: choose data=ring "
                 "or data=grid, or metrics=[fid,is]."
