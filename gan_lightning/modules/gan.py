@@ -19,7 +19,7 @@ from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
 from gan_lightning.training.distributed import ReplicaStrategy, average_gradients
 from gan_lightning.training.engine import Engine, Phase
 from gan_lightning.training.player import Player, Schedule, correct_for_lazy_steps
-from gan_lightning.training.random import key
+from gan_lightning.training.random import key, reseed_layers
 from gan_lightning.training.step import Rows, Step
 
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
@@ -202,7 +202,7 @@ class GAN(AdversarialModule):
         world, rank = self.trainer.world_size, self.trainer.global_rank
         size = len(batch["image"])
         images = size * world
-        torch.manual_seed(key(self.seed, self.iteration, "layers", rank))  # for dropout, which takes no generator
+        reseed_layers(key(self.seed, self.iteration, "layers", rank), self.device)
         measure = (self.iteration + 1) % self.log_every == 0
         self._set_learning_rates()
         step = Step(
