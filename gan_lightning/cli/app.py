@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning import tracebacks
 from gan_lightning.cli.sentences import sentence
 from gan_lightning.data import resolvers
 from gan_lightning.errors import UserError
@@ -68,7 +69,7 @@ class Command:
             hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)()
 
     def _job(self, config: DictConfig) -> Any:
-        _restore_environment()
+        tracebacks.give_back()
         with _one_sentence(self.name):
             if "run_dir" in config:
                 with open_dict(config):
@@ -94,44 +95,14 @@ def _register() -> None:
 @contextmanager
 def _one_sentence(name: str) -> Iterator[None]:
     """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1."""
-    _let_hydra_raise()
+    tracebacks.borrow()
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if traceback_wanted():
+        if tracebacks.wanted():
             traceback.print_exc()
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"gan-{name}: {sentence(error, name)}", file=sys.stderr)
         sys.exit(1)
     finally:
-        _restore_environment()
-
-
-_VARIABLE = "HYDRA_FULL_ERROR"
-_users_choice: list[str | None] = []
-
-
-def traceback_wanted() -> bool:
-    """Return whether the user asked for tracebacks."""
-    return (_users_choice[0] if _users_choice else os.environ.get(_VARIABLE)) == "1"
-
-
-def users_environment() -> dict[str, str]:
-    """Return the environment as it was before `_let_hydra_raise`: what a process of its own should see."""
-    others = {name: value for name, value in os.environ.items() if name != _VARIABLE or not _users_choice}
-    choice = _users_choice[0] if _users_choice else None
-    return others if choice is None else others | {_VARIABLE: choice}
-
-
-def _let_hydra_raise() -> None:
-    """Stop Hydra from printing errors of composition itself, until `_restore_environment`."""
-    if not _users_choice:
-        _users_choice.append(os.environ.get(_VARIABLE))
-        os.environ[_VARIABLE] = "1"
-
-
-def _restore_environment() -> None:
-    """Give the variable back its value: what runs from here on, child processes too, sees the user's choice."""
-    if _users_choice:
-        before = _users_choice.pop()
-        os.environ.pop(_VARIABLE, None) if before is None else os.environ.update({_VARIABLE: before})
+        tracebacks.give_back()

@@ -4,7 +4,7 @@ In one process jobs would share device memory, environment and loggers; and wher
 each of them would run the whole sweep again, under Optuna with other parameters.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: dataclasses would look this file up in sys.modules, where Hydra puts it late.
 
 import argparse
 import os
@@ -73,8 +73,8 @@ class ProcessLauncher(Launcher):
 
     def run(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[bool, list[JobReturn]]:
         """Run jobs numbered from `first`; return False if the user interrupted, and each job's outcome."""
-        from gan_lightning.cli.app import users_environment
         from gan_lightning.sweeps.processes import run_all, visible_gpus
+        from gan_lightning.tracebacks import users_environment
 
         environment = users_environment()
         gpus = self.gpus if self.gpus is not None else visible_gpus(environment) if self.n_jobs > 1 else []
