@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
 
+from gan_lightning.cli.objects import build
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
@@ -26,21 +29,32 @@ def data(config: DictConfig) -> L.LightningDataModule:
 def module(config: DictConfig) -> GAN:
     """Return the GAN with its loss, regularisers, optimisers and schedule; weights are drawn from the seed."""
     torch.manual_seed(key(config.seed, "weights"))
-    optim = config.optim
     gan = build(
         config.model,
         loss=build(config.loss),
         regularizers={name: build(node) for name, node in config.regularizer.items()},
-        generator_optimizer=build(optim.generator),
-        discriminator_optimizer=build(optim.discriminator),
+        generator_optimizer=optimizer(config, "generator"),
+        discriminator_optimizer=optimizer(config, "discriminator"),
         schedule=None if config.schedule._target_.endswith(".Constant") else build(config.schedule),
-        clip_norm=optim.clip_norm,
+        clip_norm=config.optim.clip_norm,
         seed=config.seed,
         log_every=config.log_every,
     )
     gan.max_kimg = config.max_kimg
     gan.config = plain(config)
     return gan
+
+
+def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]], Optimizer]:
+    """Return what makes a player's optimiser, tried once: torch judges its arguments only when it is made."""
+    factory = build(config.optim[player])
+    if "betas" in getattr(factory, "keywords", {}):  # [0, 0.9] is natural to write, and torch takes floats only
+        factory.keywords["betas"] = tuple(map(float, factory.keywords["betas"]))
+    try:
+        factory([nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise UserError(f"optim.{player} cannot be built: {str(error).rstrip('.')}.") from error
+    return factory
 
 
 def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluator | None:
@@ -61,10 +75,16 @@ def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]
     return [EvaluationCallback(measure, **when), *chosen]
 
 
+def loggers(config: DictConfig) -> list[Any]:
+    """Return the loggers."""
+    return [build(node) for node in config.logger.values()]
+
+
 def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
     """Return Lightning's Trainer, with our strategy where there are several processes."""
     options = {name: value for name, value in config.trainer.items() if name != "max_epochs"}
-    if options["strategy"] == "auto" and processes(config.trainer) > 1:
+    several = processes(config.trainer) > 1
+    if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
         options["strategy"] = ReplicaStrategy()
     elif OmegaConf.is_dict(options["strategy"]):
         options["strategy"] = build(options["strategy"])
@@ -77,8 +97,8 @@ def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any])
     options["enable_checkpointing"] = any(isinstance(c, L.pytorch.callbacks.Checkpoint) for c in callbacks)
     try:
         return L.Trainer(**options, max_epochs=epochs(config), callbacks=callbacks, logger=loggers)
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        raise UserError(f"Lightning's Trainer cannot be built as asked: {str(error).strip()}") from error
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+        raise UserError(f"Lightning's Trainer cannot be built as asked: {' '.join(str(error).split())}") from error
 
 
 def epochs(config: DictConfig) -> int:
@@ -100,11 +120,6 @@ def processes(trainer: DictConfig) -> int:
     else:
         number = torch.cuda.device_count() if devices == -1 else devices
     return number * trainer.num_nodes
-
-
-def build(node: DictConfig, **further: Any) -> Any:
-    """Instantiate a node; what a constructor refuses with UserError is raised as that."""
-    return instantiate(node, **further, _convert_="all")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

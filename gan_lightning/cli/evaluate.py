@@ -133,9 +133,9 @@ def _extractor(cfg: DictConfig, otherwise: dict[str, Any]) -> Any:
 
 
 def _build(node: Any) -> Any:
-    from hydra.utils import instantiate
+    from gan_lightning.cli.objects import build
 
-    return instantiate(node, _convert_="all")
+    return build(node)
 
 
 def _first(*values: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +13,9 @@ from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.errors import UserError, suggest
+from gan_lightning.cli.known import check_known
+from gan_lightning.cli.values import WORDS, check_optimizer, check_values
+from gan_lightning.errors import UserError, nearest_first
 
 OURS = {
     "max_steps": (-1, "max_kimg or max_epochs, which count images and not optimiser steps"),
@@ -21,19 +24,42 @@ OURS = {
     "gradient_clip_algorithm": (None, "optim.clip_norm"),
     "accumulate_grad_batches": (1, "model.accumulate"),
 }
+# Of the run as a whole: kind and least value. Those of a node with a _target_ are judged by its annotations.
+NUMBERS = {
+    "seed": (int, -math.inf),
+    "max_epochs": (int, 1),
+    "trainer.max_epochs": (int, 1),
+    "trainer.num_nodes": (int, 1),
+    "data.batch_size": (int, 1),
+    "max_kimg": (float, 0),
+    "log_every": (int, 1),
+    "optim.clip_norm": (float, 0),
+    "evaluation.num_fakes": (int, 2),
+    "evaluation.batch_size": (int, 1),
+    "evaluation.every_epochs": (int, 1),
+    "evaluation.every_kimg": (float, 0),
+    "evaluation.seed": (int, -math.inf),
+}
+NEVER_NULL = ("seed", "log_every", "evaluation.batch_size", "evaluation.seed")
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first thing in `config` that cannot work."""
     check_trainer_flags(config.trainer)
-    check_lengths(config)
+    check_strategy(config.trainer)
+    check_known(config)
+    check_points(config)
+    check_numbers(config)
+    for path, node in targets(OmegaConf.to_container(config, resolve=True)):
+        check_values(config, path, node, check_arguments(path, node))
+    for player in ("generator", "discriminator"):
+        check_optimizer(config, player)
     check_conditioning(config)
     check_batch_norm(config)
     check_devices(config.trainer)
+    check_batch_size(config)
     check_sweep(config.trainer)
-    for path, node in targets(OmegaConf.to_container(config, resolve=True)):
-        check_arguments(path, node)
     check_writable(config.run_dir)
 
 
@@ -46,12 +72,39 @@ def check_trainer_flags(trainer: DictConfig) -> None:
             )
 
 
-def check_lengths(config: DictConfig) -> None:
-    """Refuse lengths and intervals that are not positive."""
-    for key in ("max_epochs", "max_kimg", "log_every", "evaluation.num_fakes", "evaluation.batch_size"):
+def check_strategy(trainer: DictConfig) -> None:
+    """Refuse Lightning's strategies, which expect one loss for all parameters; ddp is ours."""
+    strategy = trainer.strategy
+    if isinstance(strategy, str) and strategy not in ("auto", "ddp"):
+        raise UserError(
+            f"trainer.strategy={strategy} cannot train a GAN, whose players step one at a time: use auto or ddp."
+        )
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Refuse numbers of the run as a whole that are of the wrong kind or out of range."""
+    for key, (kind, least) in NUMBERS.items():
         value = OmegaConf.select(config, key)
-        if value is not None and not (isinstance(value, int | float) and value > 0):
-            raise UserError(f"{key}={value} is out of range: it is a number above 0.")
+        if value is None and key not in NEVER_NULL:
+            continue
+        fitting = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if not fitting or value < least or (value == 0 and kind is float):
+            bound = " above 0" if kind is float else "" if least == -math.inf else f" of at least {least}"
+            raise UserError(f"{key}={value} is not possible: it is {WORDS[kind]}{bound}.")
+    for key in ("strict", "evaluation.raw"):
+        if not isinstance(OmegaConf.select(config, key), bool):
+            raise UserError(f"{key}={OmegaConf.select(config, key)} is not possible: it is true or false.")
+
+
+def check_points(config: DictConfig) -> None:
+    """Refuse networks for images on points in the plane, and the other way round."""
+    generator = config.model.get("generator") or {}
+    points = hasattr(_located("data", config.data._target_), "modes")
+    name = config.data._target_.rpartition(".")[2]
+    if points and "image_size" in generator:
+        raise UserError(f"The model makes images, but data {name} holds points in the plane: use model=mlp2d.")
+    if not points and str(generator.get("_target_", "")).endswith(".MLP2dGenerator"):
+        raise UserError(f"model=mlp2d makes points in the plane, but data {name} holds images: use model=dcgan, say.")
 
 
 def check_conditioning(config: DictConfig) -> None:
@@ -73,7 +126,7 @@ def check_batch_norm(config: DictConfig) -> None:
         if getattr(get_object(node._target_), "forbids_batch_norm", False):
             raise UserError(
                 f"regularizer={name} takes each image's own gradient, which batch norm in the discriminator mixes with "
-                "the others': set model.discriminator.backbone.norm=layer (or none), or drop the regulariser."
+                "the others: set model.discriminator.backbone.norm=layer (or none), or drop the regulariser."
             )
 
 
@@ -90,8 +143,27 @@ def check_devices(trainer: DictConfig) -> None:
     if isinstance(number, int) and number > there:
         what = "GPUs" if on_gpu else "CPU cores"
         raise UserError(f"trainer.devices={number} is more than this machine has: {there} {what}.")
-    if isinstance(number, int) and number == 0:
-        raise UserError("trainer.devices=0 leaves nothing to train on: give at least 1.")
+    if isinstance(number, int) and (number == 0 or (number < 0 and not on_gpu)):
+        raise UserError(f"trainer.devices={number} is not possible: give a number of at least 1.")
+
+
+def check_batch_size(config: DictConfig) -> None:
+    """Refuse a batch that cannot be divided among the processes, or cut into the pieces of model.accumulate."""
+    from gan_lightning.cli.build import processes
+
+    size, number = config.data.get("batch_size"), processes(config.trainer)
+    if not isinstance(size, int):
+        return  # a data module of the user's own
+    if size % number:
+        raise UserError(
+            f"data.batch_size={size} is the batch of all processes and cannot be divided among {number}: take "
+            f"{max(size // number, 1) * number}."
+        )
+    pieces = config.model.get("accumulate", 1)
+    if pieces > size // number:
+        raise UserError(
+            f"model.accumulate={pieces} is more than a process has images in a batch: at most {size // number}."
+        )
 
 
 def check_sweep(trainer: DictConfig) -> None:
@@ -117,17 +189,16 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from targets(child, f"{path}[{index}]")
 
 
-def check_arguments(path: str, node: dict[str, Any]) -> None:
-    """Refuse a target that does not exist, and keys that its constructor does not take."""
-    try:
-        target = get_object(node["_target_"])
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{path}._target_={node['_target_']} cannot be imported: {_first_line(error)}") from error
+def check_arguments(path: str, node: dict[str, Any]) -> Callable[..., Any]:
+    """Return the target; refuse one that does not exist, and keys that its constructor does not take."""
+    target = _located(path, node["_target_"])
     parameters = inspect.signature(target).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for key in node.keys() - HYDRA_KEYS - parameters.keys():
-        raise UserError(f"{path} has no option {key!r}: {target.__name__} takes {suggest(key, parameters)}.")
+        return target
+    for key in sorted(node.keys() - HYDRA_KEYS - parameters.keys()):
+        near = ", ".join(nearest_first(key, parameters)[:6])
+        raise UserError(f"{path} has no option {key}: {target.__name__} takes {near}{', ...' * (len(parameters) > 6)}.")
+    return target
 
 
 def check_writable(folder: str) -> None:
@@ -139,6 +210,13 @@ def check_writable(folder: str) -> None:
             os.unlink(probe)
     except OSError as error:
         raise UserError(f"The run's folder {folder} cannot be written: {error.strerror}; set hydra.run.dir.") from error
+
+
+def _located(path: str, name: str) -> Callable[..., Any]:
+    try:
+        return get_object(name)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{path}._target_={name} cannot be imported: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
+from importlib.resources import files
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.errors import UserError, nearest_first
@@ -15,11 +17,16 @@ from gan_lightning.errors import UserError, nearest_first
 
 def sentence(error: BaseException, command: str) -> str:
     """Return what `error` says to the user of `command`, in one sentence."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, UserError):
             return str(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_option(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read: write KEY=VALUE or GROUP=OPTION, close brackets and quotes, and put "
+            "values with spaces or special characters in quotes, twice on a command line: 'key=\"a, b\"'."
+        )
     text = str(error)
     unknown = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
@@ -27,7 +34,8 @@ def sentence(error: BaseException, command: str) -> str:
     return " ".join(text.split())
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error`, what it was raised from, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -35,19 +43,30 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    choices = nearest_first(option, error.options or [])
-    return f"There is no {group}={option}: choose one of {', '.join(choices)}."
+    choices = error.options or _shipped(group)  # Hydra forgets the options of a group that takes several
+    return f"There is no {group}={option}: choose one of {', '.join(nearest_first(option, choices)) or 'none'}."
+
+
+def _shipped(group: str) -> list[str]:
+    folder = files("gan_lightning.conf").joinpath(*group.split("/"))
+    return [file.name.removesuffix(".yaml") for file in folder.iterdir()] if folder.is_dir() else []
 
 
 def _unknown_key(key: str, command: str) -> str:
-    """Name the keys most like the unknown one; a match of its last part counts, since that is what people type."""
-    known = list(_keys(command))
+    near = nearest_keys(key, _keys(command))
+    return f"There is no option {key}: the nearest are {', '.join(near)} (a key of your own needs a +: +{key}=...)."
+
+
+def nearest_keys(key: str, known: Iterable[str], number: int = 4) -> list[str]:
+    """Return the known keys most like `key`; their last parts count as much, since those are what people type."""
     last = key.rpartition(".")[2]
-    near = [name for name in known if name.rpartition(".")[2] == last]
-    near += [name for name in nearest_first(key, known) if name not in near]
-    return (
-        f"There is no option {key}: the nearest are {', '.join(near[:5])} (a key of your own needs a +: +{key}=...)."
-    )
+
+    def likeness(name: str) -> float:
+        ends = SequenceMatcher(None, last, name.rpartition(".")[2]).ratio()
+        return max(ends - 0.01 * name.count("."), SequenceMatcher(None, key, name).ratio())
+
+    offered = {name for name in known if not name.rpartition(".")[2].startswith("_") and name != key}
+    return sorted(offered, key=lambda name: (-likeness(name), name))[:number]
 
 
 def _keys(command: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.sweeps.result import leaves_result
 
+OF_A_RUN = ("checkpoints/last.ckpt", "metrics.csv", "generator.safetensors")
+
 if TYPE_CHECKING:
     from gan_lightning.modules.gan import GAN
 
@@ -39,17 +41,22 @@ def train(config: DictConfig) -> dict[str, Any]:
     checkpoint = _checkpoint(config, folder)
     data, module = build.data(config), build.module(config)
     measure = build.evaluator(config, data)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # the others start when all of this is known to work
+    if _first():  # the others start when all of this is known to work
         _check_data(data, module)
         if measure is not None:
             measure.check()
+    trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
+    if _first():
         _write_config(config, folder)
-    loggers = [build.build(node) for node in config.logger.values()]
-    trainer = build.trainer(config, build.callbacks(config, measure), loggers)
     _fit(trainer, module, data, checkpoint, config.strict)
     if trainer.is_global_zero:
         _finish(module, folder)
     return {"run_dir": str(folder), "images_seen": module.images_seen, "scores": module.scores, "best": module.best}
+
+
+def _first() -> bool:
+    """Return whether this is the process that the user started, not one that Lightning starts beside it."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _quiet_lightning() -> None:
@@ -76,8 +83,10 @@ def _settled(config: DictConfig) -> DictConfig:
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     if config.resume is not None:
         return resume.last_checkpoint(folder)
-    if (folder / "config.yaml").exists() and os.environ.get("LOCAL_RANK", "0") == "0":
-        raise UserError(f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another.")
+    if _first() and any((folder / name).exists() for name in OF_A_RUN):
+        raise UserError(
+            f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another."
+        )
     if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
         raise UserError(f"ckpt_path={config.ckpt_path} is not there.")
     return Path(config.ckpt_path) if config.ckpt_path is not None else None
@@ -90,8 +99,8 @@ def _check_data(data: Any, module: GAN) -> None:
     made = tuple(getattr(module.generator, "image_shape", data.image_shape))
     if made != tuple(data.image_shape):
         raise UserError(
-            f"The generator makes images of shape {made}, but {data.name} has {tuple(data.image_shape)}: choose a model "
-            f"for this data ({'model=mlp2d for points' if len(data.image_shape) == 1 else 'such as model=dcgan'})."
+            f"The generator makes images of shape {made}, but data {data.name} has {tuple(data.image_shape)}: choose a "
+            "model for this data."
         )
 
 
@@ -104,7 +113,9 @@ def _write_config(config: DictConfig, folder: Path) -> None:
 
 
 def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, strict: bool) -> None:
-    """Fit from `checkpoint`; not strict, of a changed architecture what fits is taken over and optimisers start anew."""
+    """Fit from `checkpoint`; not strict, of a changed architecture only what fits, with fresh optimisers."""
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     from gan_lightning.inference.read import read, torch_load
 
     if checkpoint is not None:
@@ -119,7 +130,10 @@ def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, strict: 
         if changed:
             module.take_over(saved)
             checkpoint = None
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except MisconfigurationException as error:
+        raise UserError(f"Lightning cannot train as asked: {' '.join(str(error).split())}") from error
 
 
 def _finish(module: GAN, folder: Path) -> None:

@@ -1,0 +1,80 @@
+"""Keys that nothing reads: Hydra merges whatever a YAML file says, and a misspelt key would have no effect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.cli.app import overrides
+from gan_lightning.cli.sentences import nearest_keys
+from gan_lightning.errors import UserError, nearest_first
+
+OF_NODES = ("regularizer", "metrics", "callbacks", "logger")  # groups of several: every entry is an object
+READ = ("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head")
+
+
+def check_known(config: DictConfig) -> None:
+    """Refuse a key that is none of train.yaml's, of no object, in no interpolation, and not given with a +."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    ours = OmegaConf.load(str(files("gan_lightning.conf") / "train.yaml"))
+    known = {*READ, *_paths(OmegaConf.to_container(ours)), *_groups(ours)}
+    referenced = set(_references(raw))
+    added = [word.lstrip("+").partition("=")[0].partition("@")[0] for word in overrides() if word.startswith("+")]
+    for path in _free_keys(raw):
+        if path in known or path.split(".")[0] == "conditioning" or _touches(path, [*referenced, *added]):
+            continue
+        near = nearest_keys(path, [*known, *_paths(raw)])
+        raise UserError(
+            f"{path} in a configuration file has no effect, nothing reads it: the nearest are {', '.join(near)}."
+        )
+    for group in OF_NODES:
+        for name, node in (raw.get(group) or {}).items():
+            if not isinstance(node, dict) or "_target_" not in node:
+                there = nearest_first(name, [other for other in raw[group] if other != name])
+                raise UserError(
+                    f"{group}.{name} says nothing to build, it has no _target_: select it by {group}=[...,{name}], or "
+                    f"correct its name, nearest are {', '.join(there[:4]) or 'none'}."
+                )
+
+
+def _free_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all keys that are not arguments of an object; those are judged by its signature."""
+    for name, child in node.items():
+        path = f"{prefix}{name}"
+        if path in OF_NODES or path == "hydra":
+            continue
+        if isinstance(child, dict) and child and "_target_" not in child:
+            yield from _free_keys(child, f"{path}.")
+        else:
+            yield path
+
+
+def _paths(node: Any, prefix: str = "") -> Iterator[str]:
+    for name, child in node.items():
+        if name not in ("defaults", "hydra"):
+            yield f"{prefix}{name}"
+            if isinstance(child, dict):
+                yield from _paths(child, f"{prefix}{name}.")
+
+
+def _groups(ours: Any) -> Iterator[str]:
+    return (str(name) for entry in ours.defaults if OmegaConf.is_dict(entry) for name in entry)
+
+
+def _references(node: Any) -> Iterator[str]:
+    """Yield what interpolations refer to: `${data.image_size}`, also inside of a resolver's arguments."""
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _references(child)
+    elif isinstance(node, str):
+        yield from re.findall(r"\$\{(?:oc\.select:)?([\w.]+)", node)
+
+
+def _touches(path: str, others: list[str]) -> bool:
+    """Return whether `path` is one of `others`, or above or below one."""
+    return any(f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.") for other in others)

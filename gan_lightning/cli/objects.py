@@ -1,0 +1,33 @@
+"""From a node of the configuration to an object; whatever its constructor refuses is told by the node's key."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from gan_lightning.cli.sentences import causes
+from gan_lightning.errors import UserError
+
+
+def build(node: Any, **further: Any) -> Any:
+    """Instantiate `node`; raise UserError for what a constructor refuses or cannot work with."""
+    try:
+        return instantiate(node, **further, _convert_="all")
+    except InstantiationException as error:
+        raise _told(error) from error
+
+
+def _told(error: InstantiationException) -> UserError:
+    for cause in causes(error):
+        if isinstance(cause, UserError):
+            return UserError(str(cause))
+    key = re.search(r"full_key: (\S+)", str(error))
+    cause = error.__cause__ or error
+    reason = (str(cause).splitlines() or [""])[0].rstrip(".")
+    return UserError(
+        f"{key[1] if key else 'A part of the configuration'} cannot be built: {type(cause).__name__}: {reason} "
+        "(HYDRA_FULL_ERROR=1 shows where)."
+    )

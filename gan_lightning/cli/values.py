@@ -1,0 +1,136 @@
+"""Values of a configuration against what constructors take: a mistake is told by the key that the user typed."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.errors import UserError, suggest
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
+MISSING = "???"
+
+
+def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
+    """Refuse arguments of `node` at `path` whose type is not the one that `target` asks for, and sizes below 1."""
+    hints, parameters = hints_of(target), inspect.signature(target).parameters
+    further = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
+    for name, value in node.items():
+        if name.startswith("_") or isinstance(value, dict):
+            continue
+        key, hint = source(config, f"{path}.{name}"), hints.get(name, hints.get(further, Any))
+        default = parameters[name].default if name in parameters else None
+        if value == MISSING:
+            raise UserError(f"{key} has no value yet: give {key}=...")
+        if value != default and hint is not type(None) and not fits(value, hint):  # what is fixed says itself why
+            possible = words(hint, value) or f"an object, a node with a _target_ ({getattr(hint, '__name__', hint)})"
+            raise UserError(f"{key}={shown(value)} is not possible: it is {possible}.")
+        if target.__module__.startswith("gan_lightning.networks.") and hint in (int, list[int]):
+            _check_sizes(key, value, default)
+
+
+def _check_sizes(key: str, value: Any, default: Any) -> None:
+    """Refuse counts below 1; what is 0 by default may be 0."""
+    least = 0 if default == 0 else 1
+    if any(size < least for size in (value if isinstance(value, list) else [value])):
+        raise UserError(f"{key}={shown(value)} is out of range: it is at least {least}.")
+
+
+def check_optimizer(config: DictConfig, player: str) -> None:
+    """Refuse learning rates below 0 and betas outside [0, 1)."""
+    node = config.optim[player]
+    lr, betas = node.get("lr", 0), node.get("betas", [])
+    if isinstance(lr, int | float) and not 0 <= lr < float("inf"):
+        raise UserError(f"{source(config, f'optim.{player}.lr')}={lr} is out of range: a learning rate is above 0.")
+    if any(isinstance(beta, int | float) and not 0 <= beta < 1 for beta in betas):
+        key = source(config, f"optim.{player}.betas")
+        raise UserError(f"{key}={shown(list(betas))} is out of range: each lies in [0, 1), such as [0.5,0.999].")
+
+
+def source(config: DictConfig, path: str) -> str:
+    """Return the key that the value at `path` is taken from: `optim.lr` for `optim.generator.lr: ${optim.lr}`."""
+    parent, _, name = path.rpartition(".")
+    raw = OmegaConf.select(config, parent) if parent else config
+    if OmegaConf.is_dict(raw) and OmegaConf.is_interpolation(raw, name):
+        reference = re.fullmatch(r"\$\{([\w.]+)\}", str(OmegaConf.to_container(raw, resolve=False)[name]))
+        if reference:
+            return source(config, reference[1])
+    return path
+
+
+def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a class's or function's arguments, {} where they cannot be evaluated."""
+    plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)
+    try:
+        return get_type_hints(target.__init__ if plain_class else target)  # type: ignore[misc]
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Return whether a scalar or a list from YAML may be meant for an argument with annotation `hint`."""
+    kinds = list(_kinds(hint))
+    if len(kinds) > 1:
+        return any(fits(value, kind) for kind in kinds)
+    origin = get_origin(hint)
+    if origin is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(hint))
+    if hint is str or hint is Path:
+        return isinstance(value, str | int | float)  # YAML takes a folder called 2024 for a number
+    if hint in WORDS:
+        return isinstance(value, (int, float) if hint is float else hint) and isinstance(value, bool) == (hint is bool)
+    if _is_list(hint):
+        return isinstance(value, list) and _elements_fit(value, hint)
+    return hint is Any or not inspect.isclass(origin or hint)
+
+
+def _elements_fit(values: list[Any], hint: Any) -> bool:
+    choices = [choice for choice in get_args(hint) if choice is not Ellipsis] or [Any]
+    if get_origin(hint) is tuple and Ellipsis not in get_args(hint):
+        return len(values) == len(choices) and all(map(fits, values, choices))
+    return all(isinstance(value, dict) or fits(value, choices[0]) for value in values)
+
+
+def words(hint: Any, value: Any) -> str:
+    """Return in words what `hint` admits; choices most like `value` first."""
+    kinds = list(_kinds(hint))
+    choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    plain = [f"one of {suggest(str(value), dict.fromkeys(choices))}"] if choices else []
+    plain += [WORDS[kind] for kind in kinds if kind in WORDS] + [_list(kind) for kind in kinds if _is_list(kind)]
+    return " or ".join(dict.fromkeys(plain))
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    """Yield the members of a union, nested ones too."""
+    if get_origin(hint) in (Union, types.UnionType):
+        for choice in get_args(hint):
+            yield from _kinds(choice)
+    else:
+        yield hint
+
+
+def _is_list(hint: Any) -> bool:
+    return (get_origin(hint) or hint) in LISTS
+
+
+def _list(hint: Any) -> str:
+    """Return "a list of 2, each a number"."""
+    arguments = get_args(hint)
+    number = f" of {len(arguments)}" if get_origin(hint) is tuple and Ellipsis not in arguments else ""
+    return f"a list{number}{f', each {words(arguments[0], None)}' if arguments else ''}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is typed on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
