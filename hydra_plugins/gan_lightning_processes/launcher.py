@@ -4,7 +4,7 @@ In one process jobs would share device memory, environment and loggers; and wher
 each of them would run the whole sweep again, under Optuna with other parameters.
 """
 
-# No `from __future__ import annotations`: dataclasses would look this file up in sys.modules, where Hydra puts it late.
+# No `from __future__ import annotations`: dataclasses look in sys.modules, where Hydra's scan puts this file late.
 
 import argparse
 import os

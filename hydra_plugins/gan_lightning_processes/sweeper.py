@@ -1,6 +1,6 @@
 """The sweeper `study`: an Optuna search whose trials are jobs of the launcher `processes`."""
 
-# No `from __future__ import annotations`: dataclasses would look this file up in sys.modules, where Hydra puts it late.
+# No `from __future__ import annotations`: dataclasses look in sys.modules, where Hydra's scan puts this file late.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
