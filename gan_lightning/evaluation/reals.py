@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import MetricFactory, metric_class
 from gan_lightning.networks.registry import full_name
-from gan_lightning.paths import cache_dir, write_atomically
 from gan_lightning.training.random import generator
 
 FORMAT = 1  # part of the cache's key, to be raised when the meaning of what is stored changes
@@ -33,15 +30,13 @@ class Statistics:
     def save(self, path: Path) -> None:
         """Write atomically."""
         floor = {FLOOR + name: torch.tensor(value, dtype=torch.float64) for name, value in self.floor.items()}
-        tensors = {**{name: value.contiguous() for name, value in self.state.items()}, **floor}
-        write_atomically(path, lambda temporary: save_file(tensors, temporary))
+        cache.write(path, self.state | floor)
 
 
 def load(path: Path) -> Statistics | None:
     """Return what `save` wrote; None if there is no such file, or a damaged one."""
-    try:
-        tensors = load_file(path)
-    except (FileNotFoundError, SafetensorError):
+    tensors = cache.read(path)
+    if tensors is None:
         return None
     floor = {name.removeprefix(FLOOR): float(value) for name, value in tensors.items() if name.startswith(FLOOR)}
     return Statistics({name: value for name, value in tensors.items() if not name.startswith(FLOOR)}, floor)
@@ -54,7 +49,7 @@ def cache_path(metric: MetricFactory, data: str, extractor: str, held_out: int) 
     """
     kind, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
     identity = "\n".join(map(str, (FORMAT, kind, sorted(options.items()), data, extractor, held_out)))
-    return cache_dir() / "statistics" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
+    return cache.place("statistics", identity)
 
 
 def held_out_count(num_reals: int, num_fakes: int) -> int:

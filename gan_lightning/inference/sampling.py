@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,19 +17,28 @@ CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream
 
 def latents(network: Generator, start: int, stop: int, seed: int) -> Tensor:
     """Return latents `(stop - start, latent_dim)` with the global sample indices [start, stop), on the CPU."""
-    blocks = range(start // CHUNK, -(-stop // CHUNK))
     distribution = getattr(network, "latent_distribution", "normal")
-    drawn = [draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", b)) for b in blocks]
-    offset = start - blocks.start * CHUNK
-    return torch.cat(drawn)[offset : offset + stop - start]
+
+    def draw(block: int) -> Tensor:
+        return draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", block))
+
+    return _rows(start, stop, draw)
 
 
 def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
     """Return uniformly drawn class labels `(stop - start,)` for the global sample indices [start, stop)."""
+
+    def draw(block: int) -> Tensor:
+        return torch.randint(num_classes, (CHUNK,), generator=random_stream(seed, "label", block))
+
+    return _rows(start, stop, draw)
+
+
+def _rows(start: int, stop: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """Return rows [start, stop) of the endless stream whose blocks of CHUNK rows `draw` makes by their numbers."""
     blocks = range(start // CHUNK, -(-stop // CHUNK))
-    drawn = [torch.randint(num_classes, (CHUNK,), generator=random_stream(seed, "label", b)) for b in blocks]
     offset = start - blocks.start * CHUNK
-    return torch.cat(drawn)[offset : offset + stop - start]
+    return torch.cat([draw(block) for block in blocks])[offset : offset + stop - start]
 
 
 @torch.no_grad()

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
 from gan_lightning.errors import UserError
+from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.collective import from_rank_zero
-from gan_lightning.paths import cache_dir, write_atomically
 from gan_lightning.training.random import generator, key
 
 VERSION = 1  # of network and recipe: part of the cache's key, to be raised with any change of either
@@ -76,11 +73,11 @@ class Classifier(Extractor):
 
     def _cached(self, data: Any, device: torch.device) -> dict[str, Tensor]:
         identity = f"{data.fingerprint('train')}/{data.num_classes}/{VERSION}/{self.epochs}/{self.seed}"
-        path = cache_dir() / "classifiers" / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
-        state = _read(path)
+        path = cache.place("classifiers", identity)
+        state = cache.read(path)
         if state is None:
             state = self._train(data, device)
-            write_atomically(path, lambda temporary: save_file(state, temporary))
+            cache.write(path, state)
         return state
 
     def _train(self, data: Any, device: torch.device) -> dict[str, Tensor]:
@@ -91,7 +88,7 @@ class Classifier(Extractor):
             _fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
         accuracy = _accuracy(network, images[:held_out].to(device), labels[:held_out].to(device))
         print(f"Trained the classifier of {data.name}: {accuracy:.2%} right on {held_out:,} held-out images.")
-        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
         return {**state, "accuracy": torch.tensor(accuracy, dtype=torch.float64)}
 
 
@@ -107,13 +104,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _read(path: Path) -> dict[str, Tensor] | None:
-    try:
-        return load_file(path)
-    except (FileNotFoundError, SafetensorError):  # a damaged file is trained anew
-        return None
 
 
 def _hash(state: dict[str, Tensor]) -> str:

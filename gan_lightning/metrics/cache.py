@@ -1,0 +1,31 @@
+"""Tensors that are worth keeping between runs, each file named by all that they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gan_lightning.paths import cache_dir, write_atomically
+
+
+def place(folder: str, identity: str) -> Path:
+    """Return the file in `folder` of the cache for what `identity` says; another identity has another file."""
+    return cache_dir() / folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
+
+
+def read(path: Path) -> dict[str, Tensor] | None:
+    """Return what `write` wrote; None if there is no such file, or a damaged one."""
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write atomically."""
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(whole, temporary))
