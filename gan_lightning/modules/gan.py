@@ -78,6 +78,9 @@ class GAN(AdversarialModule):
         self.generator_ema = frozen_copy(self.generator) if ema_kimg else None
         self.loss = loss or NonSaturating()
         self.regularizers = dict(regularizers or {})
+        # Those with a state are modules, and belong into the checkpoint.
+        stateful = {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
+        self.regularizer_state = nn.ModuleDict(stateful)
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.schedule, self.d_steps = schedule, d_steps
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup

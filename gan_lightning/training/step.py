@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
+from gan_lightning.training.distributed import mean_over_processes
 from gan_lightning.training.random import draw_latents
 from gan_lightning.training.random import generator as random_stream
 
@@ -115,6 +116,17 @@ class Step:
         return self._cached("fake_labels", set(), self._draw_labels)
 
     @property
+    def generator_inputs(self) -> dict[str, Tensor]:
+        """Further inputs `(N, ...)` by name that the generator takes in training, such as a second latent to mix."""
+        return self._cached("generator_inputs", set(), self._draw_generator_inputs)
+
+    def average(self, value: Tensor) -> Tensor:
+        """Return the mean of `value` over all processes, cut off from its graph: for running statistics."""
+        value = value.detach()
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return mean_over_processes(value.clone()) if distributed else value
+
+    @property
     def fake(self) -> Tensor:
         """Generated images; in the generator's turn with their graph, else cut off from it."""
         if self.mover == "generator":
@@ -184,8 +196,14 @@ class Step:
         classes, device = self.generator.num_classes, self.batch["image"].device
         return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
 
+    def _draw_generator_inputs(self) -> dict[str, Tensor]:
+        draw = getattr(self.generator, "training_inputs", None)  # a user's own generator need not have it
+        drawn = draw(self.rows.total, self.random("generator inputs")) if draw is not None else {}
+        return {name: values[self.rows.start : self.rows.stop] for name, values in drawn.items()}
+
     def _generate(self) -> Tensor:
-        return self.generator(self.latents, self.fake_labels if self._generator_is_conditional else None)
+        labels = self.fake_labels if self._generator_is_conditional else None
+        return self.generator(self.latents, labels, **self.generator_inputs)
 
     def _detached_fake(self) -> Tensor:
         if self.share_fakes:
