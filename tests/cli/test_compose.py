@@ -1,0 +1,220 @@
+"""Every option of every group composes with every model, runs where it makes sense, and precedence is what we say."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+import gan_lightning
+from gan_lightning.cli import preflight
+from gan_lightning.cli.train import train
+from gan_lightning.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf"
+SEVERAL = ("regularizer", "metrics", "callbacks", "logger")
+WITH_THE_MODEL = ("loss", "regularizer", "conditioning", "optim", "schedule", "data")
+ALONE = ("metrics", "extractor", "trainer", "callbacks", "logger", "experiment")
+SMALL: dict[str, Any] = {"width": 4, "max_width": 8, "hidden": [8], "pieces": 2, "depth": 1, "latent_dim": 4}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def choose(group: str, option: str) -> str:
+    return f"{group}=[{option}]" if group in SEVERAL else f"{group}={option}"
+
+
+def compose(*overrides: str) -> DictConfig:
+    return train.compose(overrides)
+
+
+def targets(config: DictConfig) -> dict[str, str]:
+    return {name: config[name]._target_.rpartition(".")[2] for name in ("loss", "data", "schedule")}
+
+
+def basis(model: str) -> list[str]:
+    """Return the model with data that it can make."""
+    return [f"model={model}", "data=ring" if model == "mlp2d" else "data=digits"]
+
+
+def refusal(config: DictConfig, folder: Path) -> str:
+    """Return what the pre-flight says of `config`, "" where all is well."""
+    config.run_dir = str(folder)
+    try:
+        preflight.check(config)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def expected(model: str, group: str, option: str, config: DictConfig) -> tuple[str, ...]:
+    """Return what the refusal has to name, () for a combination that makes sense."""
+    if group == "data" and (option in ("ring", "grid")) != (model == "mlp2d"):
+        return ("model=mlp2d", option) if model == "mlp2d" else ("model=mlp2d", option.capitalize())
+    norm = OmegaConf.select(config, "model.discriminator.backbone.norm")
+    return ("gradient_penalty", "backbone.norm") if option == "gradient_penalty" and norm == "batch" else ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", options("model"))
+def test_every_option_composes_with_every_model_or_is_refused_by_both_names(model: str, tmp_path: Path) -> None:
+    for group in WITH_THE_MODEL:
+        for option in options(group):
+            overrides = [*basis(model), choose(group, option)]
+            if group == "data":
+                overrides = [f"model={model}", f"data={option}"]
+            if group == "conditioning" and model == "mlp2d":
+                overrides.append("data.num_classes=8")
+            config = compose(*overrides)
+            said, names = refusal(config, tmp_path), expected(model, group, option, config)
+            assert bool(said) == bool(names), (model, group, option, said)
+            assert all(name.lower() in said.lower() for name in names if name != option), said
+
+
+@pytest.mark.parametrize("group", ALONE)
+def test_every_option_of_the_other_groups_passes_the_checks(group: str, tmp_path: Path) -> None:
+    for option in options(group):
+        said = refusal(compose(choose(group, option)), tmp_path)
+        no_gpu = option == "gpu" and not torch.cuda.is_available()
+        assert ("no GPU" in said) if no_gpu else not said, (group, option, said)
+
+
+def tiny(*overrides: str) -> DictConfig:
+    """Return a configuration with small networks, for two iterations."""
+    further = ["metrics=[]", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.limit_train_batches=2"]
+    config = compose(*overrides, *further, "max_epochs=1", "data.batch_size=8")
+    if config.data.image_size is not None:
+        config.data.image_size = 16
+    _shrink(config.model)
+    return config
+
+
+def _shrink(node: DictConfig) -> None:
+    for name in node:
+        if OmegaConf.is_interpolation(node, name):
+            continue
+        if OmegaConf.is_dict(node[name]):
+            _shrink(node[name])
+        elif name in SMALL and isinstance(node[name], type(OmegaConf.create({"x": SMALL[name]}).x)):
+            node[name] = SMALL[name]
+
+
+def run(config: DictConfig, folder: Path) -> gan_lightning.inference.load.LoadedGenerator:
+    config.run_dir = str(folder)
+    assert train(config)["images_seen"] == 2 * config.data.batch_size
+    loaded = gan_lightning.load(folder)
+    assert loaded.sample(3).isfinite().all()
+    return loaded
+
+
+@pytest.mark.parametrize("model", options("model"))
+def test_every_model_runs(model: str, run_folder: Path) -> None:
+    loaded = run(tiny(*basis(model)), run_folder)
+    assert loaded.image_shape == ((2,) if model == "mlp2d" else (1, 16, 16))
+    assert (run_folder / "samples.png").exists() and (run_folder / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_runs_on_other_data(experiment: str, run_folder: Path) -> None:
+    run(tiny(f"experiment={experiment}", "data=digits"), run_folder)
+
+
+CHOICES = [
+    (group, option)
+    for group in ("loss", "regularizer", "conditioning", "optim", "schedule")
+    for option in options(group)
+]
+
+
+@pytest.mark.parametrize(("group", "option"), CHOICES)
+def test_every_choice_of_a_game_runs(group: str, option: str, run_folder: Path) -> None:
+    config = tiny("data=digits", "callbacks=[nan_guard]", "logger=[]", choose(group, option))
+    if option == "gradient_penalty":
+        config.model.discriminator.backbone.norm = "layer"
+    loaded = run(config, run_folder)
+    assert loaded.num_classes == (10 if config.conditioning.needs_labels else 0)
+
+
+def test_the_trainer_has_every_argument_of_lightnings() -> None:
+    arguments = set(inspect.signature(L.Trainer).parameters) - {"logger", "callbacks"}
+    assert set(compose().trainer) - {"_target_"} == arguments
+    for option in options("trainer"):
+        assert set(compose(f"trainer={option}").trainer) - {"_target_"} == arguments
+
+
+def test_the_command_line_comes_before_the_model() -> None:
+    assert targets(compose())["loss"] == "NonSaturating"
+    recipe, mixed = compose("model=wgan"), compose("model=wgan", "loss=hinge")
+    assert targets(recipe)["loss"] == "Wasserstein" and targets(mixed)["loss"] == "Hinge"
+    assert mixed.model == recipe.model and mixed.optim == recipe.optim and mixed.regularizer == recipe.regularizer
+    assert mixed.model.d_steps == 5 and list(mixed.regularizer) == ["weight_clipping"]
+    assert compose("model=wgan", "regularizer=[]", "optim=adam").optim == compose().optim
+    assert compose("model.d_steps=3", "model=wgan").model.d_steps == 3
+
+
+def test_the_experiment_comes_before_model_and_defaults_and_after_the_command_line() -> None:
+    published = compose("experiment=wgan_gp_cifar10")
+    assert published.max_kimg == 32000 and published.model.d_steps == 5
+    assert targets(published) == {"loss": "Wasserstein", "data": "TorchvisionData", "schedule": "LinearDecay"}
+    other = compose("experiment=wgan_gp_cifar10", "model=dcgan", "max_kimg=1")
+    assert targets(other) == {"loss": "NonSaturating", "data": "TorchvisionData", "schedule": "LinearDecay"}
+    assert other.model == compose("model=dcgan", "data=cifar10").model and other.max_kimg == 1
+    assert compose("model=dcgan").model.generator.width == 64
+    assert compose("experiment=quickstart").model.generator.width == 32
+    assert compose("experiment=quickstart", "model.generator.width=16").model.generator.width == 16
+
+
+def test_the_data_selects_what_fits_it_and_the_command_line_decides(tmp_path: Path) -> None:
+    ring = compose("data=ring")
+    assert ring.model.generator._target_.endswith("MLP2dGenerator") and list(ring.metrics) == ["modes"]
+    assert ring.regularizer == compose("data=ring", "model=mlp2d").regularizer
+    assert list(compose("data=ring", "regularizer=[]").regularizer) == []
+    said = refusal(compose("data=ring", "model=dcgan"), tmp_path)
+    assert said == "The model makes images, but data Ring holds points in the plane: use model=mlp2d."
+
+
+OWN = {
+    "max_epoch: 3": r"max_epoch in a configuration file has no effect.*: the nearest are max_epochs",
+    "evaluation: {num_fake: 3}": r"evaluation\.num_fake .*nearest are evaluation\.num_fakes",
+    "optim: {lrr: 1.0}": r"optim\.lrr .*nearest are optim\.lr,",
+    "model: {generator: {widht: 3}}": r"model\.generator has no option widht: DCGANGenerator takes width",
+    "model: {discrimnator: {}}": r"model has no option discrimnator: GAN takes discriminator",
+    "callbacks: {chekpoint: {every_minutes: 1}}": r"callbacks\.chekpoint .*nearest are checkpoint",
+    "loss: {real_lable: 0.9}": r"loss has no option real_lable: NonSaturating takes real_label",
+    "trainer: {max_epoch: 1}": r"trainer has no option max_epoch: Trainer takes max_epochs",
+    "mine: {deep: {number: 1}}": r"mine\.deep\.number .*has no effect",
+}
+
+
+def own(folder: Path, text: str) -> str:
+    (folder / "experiment").mkdir(exist_ok=True)
+    (folder / "experiment" / "own.yaml").write_text(f"# @package _global_\n{text}\n")
+    return f"hydra.searchpath=[file://{folder}]"
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_a_key_that_nothing_reads_is_refused_with_the_nearest(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=OWN[text]):
+        train([own(tmp_path, text), "experiment=own", f"run_dir={tmp_path}/run"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_keys_of_ones_own_are_fine_where_something_reads_them(tmp_path: Path) -> None:
+    text = "size: {wide: 8}\nmodel: {generator: {width: '${size.wide}'}, ema_kimg: '${oc.select:half,3.0}'}\nhalf: 2.0"
+    config = compose(own(tmp_path, text), "experiment=own")
+    assert not refusal(config, tmp_path / "run") and config.model.generator.width == 8 and config.model.ema_kimg == 2
+
+
+def test_an_own_experiment_may_override_what_its_model_selects(tmp_path: Path) -> None:
+    text = "defaults:\n  - override /model: wgan\n  - override /loss: hinge\n  - override /regularizer: [r1]"
+    config = compose(own(tmp_path, text), "experiment=own")
+    assert targets(config)["loss"] == "Hinge" and list(config.regularizer) == ["r1"] and config.model.d_steps == 5
+    again = compose(own(tmp_path, text), "experiment=own", "loss=lsgan")
+    assert targets(again)["loss"] == "LeastSquares"
