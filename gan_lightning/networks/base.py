@@ -40,6 +40,10 @@ class Generator(Network):
     image_shape: tuple[int, ...]
     latent_distribution: str = "normal"
 
+    def training_inputs(self, count: int, stream: torch.Generator) -> dict[str, Tensor]:
+        """Draw further keyword inputs of `forward` for `count` samples in training, each `(count, ...)`; none here."""
+        return {}
+
 
 class Backbone(Network):
     """The trunk of a discriminator: `forward(images)`, `(N, C + label_maps, H, W)` -> features `(N, feature_dim)`.
@@ -98,7 +102,7 @@ def initialise_normal(module: nn.Module, std: float = 0.02) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(layer.weight, 0.0, std)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, std)
         bias = getattr(layer, "bias", None)
         if isinstance(bias, nn.Parameter):
@@ -110,8 +114,13 @@ def concatenate_labels(values: Tensor, labels: Tensor | None, num_classes: int) 
 
     Mirza and Osindero 2014, arXiv 1411.1784. Raises UserError where there are no labels `(N,)`.
     """
-    if labels is None:
-        raise UserError("A network with classes got no labels: give them, or build it with num_classes=0.")
-    codes = torch.nn.functional.one_hot(labels, num_classes).to(values.dtype)
+    codes = torch.nn.functional.one_hot(required(labels), num_classes).to(values.dtype)
     maps = codes.reshape(*codes.shape, *[1] * (values.ndim - 2)).expand(-1, -1, *values.shape[2:])
     return torch.cat([values, maps], dim=1)
+
+
+def required(labels: Tensor | None) -> Tensor:
+    """Return labels `(N,)`; raise UserError where there are none."""
+    if labels is None:
+        raise UserError("A network with classes got no labels: give them, or build it with num_classes=0.")
+    return labels

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from gan_lightning.errors import UserError
-from gan_lightning.networks.base import Backbone, Generator, concatenate_labels, halvings, initialise_normal
+from gan_lightning.networks.base import (
+    Backbone,
+    Generator,
+    concatenate_labels,
+    halvings,
+    initialise_normal,
+    required,
+)
+from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm, condition_dim
 
 
 def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
@@ -18,14 +27,16 @@ def _widths(image_size: int, width: int, max_width: int, network: str) -> list[i
     return [min(width * 2**k, max_width) for k in range(halvings(image_size, network))]
 
 
-def _norm(name: str, channels: int) -> nn.Module:
+def _norm(name: str, channels: int, condition_dim: int = 0) -> nn.Module:
     layers: dict[str, Callable[[int], nn.Module]] = {
-        "batch": nn.BatchNorm2d,
+        "batch": lambda channels: batch_norm(channels, condition_dim),
         "layer": lambda channels: nn.GroupNorm(1, channels),
         "none": lambda channels: nn.Identity(),
     }
     if name not in layers:
         raise UserError(f"norm={name} is not known to dcgan: choose one of {', '.join(layers)}.")
+    if condition_dim and name != "batch":
+        raise UserError(f"conditioning=batch_norm needs norm=batch in the generator, not {name}: set one of the two.")
     return layers[name](channels)
 
 
@@ -35,7 +46,8 @@ class DCGANGenerator(Generator):
     image_size: pixels, a power of two from 8 to 256.
     channels: 1 or 3.
     width: channels of the layer next to the image; doubles with each halving up to max_width.
-    num_classes: 0, or how many classes; their one-hot code is then concatenated to z (Mirza 2014).
+    num_classes: 0, or how many classes.
+    conditioning: how they enter: "concat" beside z (Mirza 2014), or "batch_norm" as gain and shift of the norms.
     """
 
     def __init__(
@@ -48,25 +60,30 @@ class DCGANGenerator(Generator):
         max_width: int = 1024,
         norm: str = "batch",
         latent_distribution: str = "normal",
+        conditioning: str = "concat",
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.image_shape = (channels, image_size, image_size)
         self.latent_distribution = latent_distribution
         widths = _widths(image_size, width, max_width, "dcgan")[::-1]
-        inputs, bias = latent_dim + num_classes, norm == "none"
+        self.condition_dim = condition_dim(conditioning, num_classes)
+        inputs, bias = latent_dim + num_classes - self.condition_dim, norm == "none"
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, 1, 0, bias=bias)]
         for before, after in zip(widths, [*widths[1:], channels], strict=True):
-            layers += [_norm(norm, before), nn.ReLU(inplace=True)]
+            layers += [_norm(norm, before, self.condition_dim), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
-        self.layers = nn.Sequential(*layers, nn.Tanh())
+        self.layers = ConditionalSequential(*layers, nn.Tanh())
         initialise_normal(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z `(N, latent_dim)` to images `(N, C, H, W)` in [-1, 1]."""
-        if self.num_classes:
+        condition = None
+        if self.condition_dim:
+            condition = one_hot(required(labels), self.num_classes).to(z.dtype)
+        elif self.num_classes:
             z = concatenate_labels(z, labels, self.num_classes)
-        return self.layers(z[:, :, None, None])
+        return self.layers(z[:, :, None, None], condition)
 
 
 class DCGANBackbone(Backbone):

@@ -21,7 +21,7 @@ class Discriminator(Network):
         super().__init__()
         self.backbone = backbone
         self.head = head(feature_dim=backbone.feature_dim, bias=backbone.head_bias)
-        backbone.initialise_head(self.head.linear)
+        backbone.initialise_head(self.head)
 
     @property
     def needs_labels(self) -> bool:

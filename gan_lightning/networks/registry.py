@@ -12,9 +12,15 @@ from typing import Any
 from gan_lightning.errors import UserError
 
 LOADABLE = (
+    "gan_lightning.networks.biggan.BigGANGenerator",
+    "gan_lightning.networks.biggan_deep.BigGANDeepGenerator",
     "gan_lightning.networks.dcgan.DCGANGenerator",
     "gan_lightning.networks.mlp.MLPGenerator",
     "gan_lightning.networks.mlp2d.MLP2dGenerator",
+    "gan_lightning.networks.progan.ProGANGenerator",
+    "gan_lightning.networks.resnet.ResNetGenerator",
+    "gan_lightning.networks.stylegan.StyleGANGenerator",
+    "gan_lightning.networks.stylegan2.StyleGAN2Generator",
 )
 
 Factory = Callable[..., Any]

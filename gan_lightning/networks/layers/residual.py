@@ -1,0 +1,129 @@
+"""Residual blocks of the WGAN-GP, SNGAN, SAGAN and BigGAN networks, and how wide they are at which image size.
+
+All blocks are pre-activated. A 1x1 convolution commutes with nearest upsampling and with average pooling, so the
+shortcuts convolve on the small side of the two.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm
+
+SIZES = (16, 32, 48, 64, 96, 128, 192, 256)
+GENERATOR_MULTIPLES = {  # by the number of doublings; that of SNGAN at 48, 64, 128 pixels and of BigGAN at 256
+    3: (8, 4, 2, 1),
+    4: (16, 8, 4, 2, 1),
+    5: (16, 16, 8, 4, 2, 1),
+    6: (16, 16, 8, 8, 4, 2, 1),
+}
+
+
+def doublings(image_size: int, network: str) -> tuple[int, int]:
+    """Return the side of the first feature map (4 or 6 pixels) and how often it doubles to `image_size`."""
+    if image_size not in SIZES:
+        nearest = min(SIZES, key=lambda size: abs(size - int(image_size)))
+        raise UserError(
+            f"{network} makes images of {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels, not {image_size}: "
+            f"set data.image_size={nearest}, or choose another model."
+        )
+    start = 6 if image_size % 3 == 0 else 4
+    return start, (image_size // start).bit_length() - 1
+
+
+def generator_widths(image_size: int, width: int, layout: str, network: str) -> list[int]:
+    """Return the channels of the generator's feature maps, from the smallest to the image's size.
+
+    layout: "doubling": 4 * width throughout up to 32 pixels, from 48 on doubling towards the smallest map from width
+        to 16 * width (SNGAN, SAGAN, BigGAN); "constant": width throughout (WGAN-GP).
+    """
+    _, times = doublings(image_size, network)
+    if _is_constant(layout, image_size):
+        return [width if layout == "constant" else 4 * width] * (times + 1)
+    return [multiple * width for multiple in GENERATOR_MULTIPLES[times]]
+
+
+def discriminator_widths(image_size: int, width: int, layout: str, network: str) -> tuple[list[int], list[bool]]:
+    """Return each block's output channels, and whether it halves the map.
+
+    layout: as above, with 2 * width up to 32 pixels; there the map halves to 8x8, else to 4x4 (or 3x3), and then stays.
+    """
+    start, times = doublings(image_size, network)
+    if _is_constant(layout, image_size):
+        halves = [True] * (times - 1) + [False, False]
+        return [width if layout == "constant" else 2 * width] * len(halves), halves
+    multiples = GENERATOR_MULTIPLES[times][::-1] + ((16,) if start == 6 else ())
+    return [multiple * width for multiple in multiples], [True] * (len(multiples) - 1) + [False]
+
+
+def _is_constant(layout: str, image_size: int) -> bool:
+    if layout not in ("doubling", "constant"):
+        raise UserError(f"layout={layout} is not known: choose doubling or constant.")
+    return layout == "constant" or image_size <= 32
+
+
+def attention_size(attention: int | None, image_size: int) -> int | None:
+    """Return the side of the map that attends to itself: as asked, at most half the image; None where none does."""
+    if attention is None:
+        return None
+    largest = image_size // 2
+    sides = [largest >> k for k in range(largest.bit_length()) if largest >> k >= 8]
+    if min(attention, largest) not in sides:
+        raise UserError(f"attention={attention} is no size of a feature map: choose one of {sides}, or null for none.")
+    return min(attention, largest)
+
+
+class GeneratorBlock(nn.Module):
+    """norm-ReLU-double-conv-norm-ReLU-conv beside 1x1-double: `(N, inputs, H, W)` -> `(N, outputs, 2H, 2W)`.
+
+    condition_dim: of the conditions `(N, condition_dim)` that the norms take; 0 for plain batch norm.
+    """
+
+    takes_condition: ClassVar[bool] = True
+
+    def __init__(self, inputs: int, outputs: int, condition_dim: int = 0) -> None:
+        super().__init__()
+        self.residual = ConditionalSequential(
+            batch_norm(inputs, condition_dim),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            batch_norm(outputs, condition_dim),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2))
+
+    def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return the doubled map."""
+        return self.residual(inputs, condition) + self.shortcut(inputs)
+
+
+class DiscriminatorBlock(nn.Module):
+    """ReLU-conv-ReLU-conv-halve beside halve-1x1: `(N, inputs, H, W)` -> `(N, outputs, H/2, W/2)`.
+
+    halve: whether the map halves.
+    first: takes the image itself, so no ReLU before it.
+    wide: the hidden map has as many channels as the output (SAGAN, BigGAN), else as the input (SNGAN).
+    """
+
+    def __init__(self, inputs: int, outputs: int, halve: bool, first: bool = False, wide: bool = False) -> None:
+        super().__init__()
+        hidden = outputs if wide or first else inputs
+        pool = [nn.AvgPool2d(2)] if halve else []
+        self.residual = nn.Sequential(
+            *([] if first else [nn.ReLU()]),  # not in place: the shortcut reads the same tensor
+            nn.Conv2d(inputs, hidden, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, outputs, 3, padding=1),
+            *pool,
+        )
+        convolution = [nn.Conv2d(inputs, outputs, 1)] if halve or inputs != outputs else []
+        self.shortcut = nn.Sequential(*pool, *convolution)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the map, halved or not."""
+        return self.residual(inputs) + self.shortcut(inputs)

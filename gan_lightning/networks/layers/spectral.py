@@ -1,0 +1,81 @@
+"""Spectral normalisation: Miyato et al. 2018, arXiv 1802.05957."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.nn.utils import parametrize
+
+from gan_lightning.networks.layers.initialisation import weighted_layers
+
+WARM_UP = 15  # power iterations before the first forward, so that sigma is no guess then
+
+
+class SpectralNorm(nn.Module):
+    """Parametrisation weight -> weight / sigma, sigma the largest singular value of the weight as a matrix.
+
+    The matrix of a convolution is (out, in * kh * kw). A forward in training mode moves the estimate `u` of the first
+    left singular vector, a buffer, by `n_power_iterations`; one in evaluation mode iterates as well but stores nothing.
+    u and v carry no gradient, sigma does.
+
+    dim: the output dimension of the weight, 1 for transposed convolutions.
+    """
+
+    u: Tensor
+
+    def __init__(self, weight: Tensor, n_power_iterations: int = 1, dim: int = 0) -> None:
+        super().__init__()
+        self.n_power_iterations, self.dim = n_power_iterations, dim
+        matrix = self._matrix(weight.detach())
+        self.register_buffer("u", normalize(torch.randn_like(matrix[:, 0]), dim=0))
+        self.u.copy_(self._iterate(matrix, WARM_UP)[0])
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the normalised weight, in its own shape."""
+        with _full_precision(weight.device):
+            matrix = self._matrix(weight)
+            u, v = self._iterate(matrix.detach(), self.n_power_iterations)
+            if self.training:
+                self.u.copy_(u)
+            sigma = torch.dot(u, matrix @ v)
+            return weight / sigma.clamp_min(1e-12)
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.dim, 0).flatten(1)
+
+    @torch.no_grad()
+    def _iterate(self, matrix: Tensor, times: int) -> tuple[Tensor, Tensor]:
+        """Return new u `(out,)` and v `(in,)`; new tensors, since an earlier forward's backward still needs the old."""
+        u = self.u
+        for _ in range(times):
+            v = normalize(matrix.mT @ u, dim=0)
+            u = normalize(matrix @ v, dim=0)
+        return u, v
+
+
+def spectral_norm(module: nn.Module, n_power_iterations: int = 1) -> nn.Module:
+    """Normalise `module.weight` and return the module; its parameter becomes `parametrizations.weight.original`.
+
+    Initialise before: the weight cannot be set afterwards.
+    """
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    dim = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+    parametrize.register_parametrization(module, "weight", SpectralNorm(weight, n_power_iterations, dim))
+    return module
+
+
+def spectrally_normalise(network: nn.Module, skip: tuple[type[nn.Module], ...] = ()) -> nn.Module:
+    """Normalise all convolutions, linear layers and embeddings of `network` in place, but for those inside `skip`."""
+    for layer in list(weighted_layers(network, skip)):
+        if not parametrize.is_parametrized(layer, "weight"):
+            spectral_norm(layer)
+    return network
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Switch autocast off: it would take matrix-vector products, and so sigma, to half precision."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
