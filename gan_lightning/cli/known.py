@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.cli.app import overrides
-from gan_lightning.cli.sentences import nearest_keys
+from gan_lightning.cli.sentences import key_paths, nearest_keys
 from gan_lightning.errors import UserError, nearest_first
 
 OF_NODES = ("regularizer", "metrics", "callbacks", "logger")  # groups of several: every entry is an object
@@ -19,16 +19,15 @@ READ = ("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioni
 
 def check_known(config: DictConfig) -> None:
     """Refuse a key that is none of train.yaml's, of no object, in no interpolation, and not given with a +."""
-    raw = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(raw, dict)
+    raw: Any = OmegaConf.to_container(config, resolve=False)
     ours = OmegaConf.load(str(files("gan_lightning.conf") / "train.yaml"))
-    known = {*READ, *_paths(OmegaConf.to_container(ours)), *_groups(ours)}
+    known = {*READ, *key_paths(OmegaConf.to_container(ours)), *_groups(ours)}
     referenced = set(_references(raw))
     added = [word.lstrip("+").partition("=")[0].partition("@")[0] for word in overrides() if word.startswith("+")]
     for path in _free_keys(raw):
         if path in known or path.split(".")[0] == "conditioning" or _touches(path, [*referenced, *added]):
             continue
-        near = nearest_keys(path, [*known, *_paths(raw)])
+        near = nearest_keys(path, [*known, *key_paths(raw)])
         raise UserError(
             f"{path} in a configuration file has no effect, nothing reads it: the nearest are {', '.join(near)}."
         )
@@ -52,14 +51,6 @@ def _free_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _free_keys(child, f"{path}.")
         else:
             yield path
-
-
-def _paths(node: Any, prefix: str = "") -> Iterator[str]:
-    for name, child in node.items():
-        if name not in ("defaults", "hydra"):
-            yield f"{prefix}{name}"
-            if isinstance(child, dict):
-                yield from _paths(child, f"{prefix}{name}.")
 
 
 def _groups(ours: Any) -> Iterator[str]:

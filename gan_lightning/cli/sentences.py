@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from importlib.resources import files
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from gan_lightning.errors import UserError, nearest_first
 
@@ -73,12 +74,13 @@ def _keys(command: str) -> Iterator[str]:
     GlobalHydra.instance().clear()
     with hydra.initialize_config_module("gan_lightning.conf", version_base="1.3"):
         config = hydra.compose(command)
-    yield from _leaves(config, "")
+    yield from key_paths(OmegaConf.to_container(config, resolve=False))
 
 
-def _leaves(node: DictConfig, prefix: str) -> Iterator[str]:
-    for name in node:
-        yield f"{prefix}{name}"
-        child = OmegaConf.to_container(node, resolve=False)[name]
-        if isinstance(child, dict):
-            yield from _leaves(OmegaConf.create(child), f"{prefix}{name}.")
+def key_paths(node: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted paths of all keys of nested dicts, above and at the leaves; what is Hydra's own is left out."""
+    for name, child in node.items():
+        if name not in ("defaults", "hydra"):
+            yield f"{prefix}{name}"
+            if isinstance(child, dict):
+                yield from key_paths(child, f"{prefix}{name}.")

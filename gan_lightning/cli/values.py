@@ -22,7 +22,7 @@ MISSING = "???"
 
 def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
     """Refuse arguments of `node` at `path` whose type is not the one that `target` asks for, and sizes below 1."""
-    hints, parameters = hints_of(target), inspect.signature(target).parameters
+    hints, parameters = hints_of(target), parameters_of(target)
     further = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
     for name, value in node.items():
         if name.startswith("_") or isinstance(value, dict):
@@ -61,19 +61,40 @@ def source(config: DictConfig, path: str) -> str:
     parent, _, name = path.rpartition(".")
     raw = OmegaConf.select(config, parent) if parent else config
     if OmegaConf.is_dict(raw) and OmegaConf.is_interpolation(raw, name):
-        reference = re.fullmatch(r"\$\{([\w.]+)\}", str(OmegaConf.to_container(raw, resolve=False)[name]))
+        unresolved: Any = OmegaConf.to_container(raw, resolve=False)
+        reference = re.fullmatch(r"\$\{([\w.]+)\}", str(unresolved[name]))
         if reference:
             return source(config, reference[1])
     return path
 
 
+def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the arguments of a class or function; those of its base too where a class of ours passes on **options."""
+    own = dict(inspect.signature(target).parameters)
+    base = _base_with_options(target)
+    if base is None:
+        return own
+    passed_on = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {**parameters_of(base), **{name: p for name, p in own.items() if p.kind not in passed_on}}
+
+
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of a class's or function's arguments, {} where they cannot be evaluated."""
     plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)
+    base = _base_with_options(target)
     try:
-        return get_type_hints(target.__init__ if plain_class else target)  # type: ignore[misc]
+        own = get_type_hints(target.__init__ if plain_class else target)  # type: ignore[misc]
     except (NameError, TypeError, AttributeError):
-        return {}
+        own = {}
+    return {**hints_of(base), **own} if base is not None else own
+
+
+def _base_with_options(target: Callable[..., Any]) -> type | None:
+    """Return the base class to which a class of ours passes on arguments that it does not name."""
+    if not inspect.isclass(target) or not target.__module__.startswith("gan_lightning."):
+        return None
+    kinds = [p.kind for p in inspect.signature(target).parameters.values()]
+    return target.__base__ if inspect.Parameter.VAR_KEYWORD in kinds and target.__base__ is not object else None
 
 
 def fits(value: Any, hint: Any) -> bool:
