@@ -15,6 +15,7 @@ from gan_lightning.callbacks.every import EveryKimg
 from gan_lightning.callbacks.pictures import enlarge, scatter, time_lapse
 from gan_lightning.errors import UserError
 from gan_lightning.inference.images import grid, to_uint8
+from gan_lightning.inference.sampling import sweep
 from gan_lightning.loggers.base import log_image
 from gan_lightning.paths import write_atomically
 
@@ -33,6 +34,7 @@ class SampleGrid(Callback):
     every_epochs, every_kimg: how often; None: not by that measure. seed: of the latents, fixed for the whole run.
     gif_frames, gif_side: the most frames, and the longest side in pixels, of the time-lapse; 0 frames: none.
 
+    A generator with codes (InfoGAN) gets `codes.png` as well, a row for each code that runs through its values.
     Samples come from the averaged generator where there is one. Frames beyond a checkpoint are dropped on resume.
     """
 
@@ -96,6 +98,18 @@ class SampleGrid(Callback):
         for path in (frame, folder / "samples.png"):
             write_atomically(path, lambda temporary: picture.save(temporary))
         log_image(trainer.loggers, "samples", picture, module.images_seen)
+        self._draw_codes(trainer, module)
+
+    def _draw_codes(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+        """Write and log `codes.png`, where the generator has codes: in each row one of them runs through its values."""
+        network = module.generator_ema or module.generator
+        codes = getattr(network, "codes", None)
+        if codes is None or len(network.image_shape) != 3:
+            return
+        columns = max([self.columns, *codes.categories])
+        picture = enlarge(grid(to_uint8(sweep(network, columns, self.seed)), columns), AT_LEAST)
+        write_atomically(Path(trainer.default_root_dir) / "codes.png", lambda path: picture.save(path))
+        log_image(trainer.loggers, "codes", picture, module.images_seen)
 
     def picture(self, trainer: L.Trainer, module: AdversarialModule) -> Image.Image:
         """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""

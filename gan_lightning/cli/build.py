@@ -32,7 +32,9 @@ def module(config: DictConfig) -> GAN:
     gan = build(
         config.model,
         loss=build(config.loss),
+        generator_loss=build(config.generator_loss),
         regularizers={name: build(node) for name, node in config.regularizer.items()},
+        augment=build(config.get("augment")),
         generator_optimizer=optimizer(config, "generator"),
         discriminator_optimizer=optimizer(config, "discriminator"),
         schedule=None if config.schedule._target_.endswith(".Constant") else build(config.schedule),

@@ -37,7 +37,8 @@ def export_safetensors(network: nn.Module, path: Path | str, description: dict[s
     """Write the network's tensors to `path` and what builds it again to the .json beside it; return `path`."""
     from safetensors.torch import save_file
 
-    told = {key: description[key] for key in ("network", "data", "images_seen", "scores") if key in description}
+    names = ("network", "codes", "data", "images_seen", "scores")
+    told = {name: description[name] for name in names if name in description}
     text = json.dumps({"format": FORMAT, **told}, indent=2) + "\n"
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
     path = write_atomically(path, lambda temporary: save_file(tensors, temporary))

@@ -15,9 +15,11 @@ from gan_lightning.inference.build import build, fill
 from gan_lightning.inference.images import to_unit
 from gan_lightning.inference.read import Stored, read
 from gan_lightning.networks.base import Generator
+from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.registry import Factory, trust
 
 Labels = int | str | Sequence[int | str] | Tensor
+Codes = float | Sequence[float | None]
 
 
 def load(
@@ -75,6 +77,7 @@ class LoadedGenerator:
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
         self.network = cast(Generator, network)
+        self.network.codes = _codes(stored)
         self.path = stored.path
         self.description: dict[str, Any] = {**stored.description, "network": stored.network}
         self.config: dict[str, Any] | None = stored.description.get("config")
@@ -85,23 +88,46 @@ class LoadedGenerator:
         names = (stored.description.get("data") or {}).get("class_names")
         self.class_names: list[str] | None = [str(name) for name in names] if names else None
 
-    def sample(self, n: int, seed: int = 0, labels: Labels | None = None, batch_size: int = 64) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        labels: Labels | None = None,
+        batch_size: int = 64,
+        codes: Codes | None = None,
+    ) -> Tensor:
         """Return `n` images `(n, C, H, W)`, float32 in [0, 1], on this generator's device; 2-D points are as they are.
 
         The first samples of a seed are the same for any n and batch_size (up to float rounding).
         labels: a class number or name for all, or `n` of them; None draws classes uniformly.
+        codes: of an InfoGAN, a number for each code, first the categories; None, or left out at the end: drawn.
         """
         check_count("n", n)
-        images = self.generate(0, n, seed, labels, batch_size)
+        images = self.generate(0, n, seed, labels, batch_size, codes)
         return to_unit(images) if len(self.image_shape) == 3 else images.float()
 
     def generate(
-        self, start: int, stop: int, seed: int = 0, labels: Labels | None = None, batch_size: int = 64
+        self,
+        start: int,
+        stop: int,
+        seed: int = 0,
+        labels: Labels | None = None,
+        batch_size: int = 64,
+        codes: Codes | None = None,
     ) -> Tensor:
         """Return samples number [start, stop) of stream `seed`: `(stop - start, *image_shape)` in [-1, 1]."""
         check_count("batch_size", batch_size)
         chosen = self.class_labels(labels, stop - start)
-        return sampling.generate(self.network, start, stop, seed, batch_size, chosen)
+        fixed = self.code_values(codes, stop - start)
+        return sampling.generate(self.network, start, stop, seed, batch_size, chosen, fixed)
+
+    def code_values(self, codes: Codes | None, count: int) -> Tensor | None:
+        """Return `codes` as float `(count, codes)`, NaN where they are drawn; None stays None."""
+        if codes is None:
+            return None
+        if self.network.codes is None:
+            raise UserError(f"Codes were given, but the generator in {self.path} has none: leave them out.")
+        return self.network.codes.values(codes, count)
 
     def class_labels(self, labels: Labels | None, count: int) -> Tensor | None:
         """Return `labels` as int64 `(count,)`, names resolved, one label repeated; None stays None."""
@@ -141,3 +167,14 @@ class LoadedGenerator:
         parts += [f"{self.images_seen} images seen"] if self.images_seen is not None else []
         parts += [f"{name} {value:.4g}" for name, value in self.scores.items()]
         return f"LoadedGenerator({', '.join(parts)}, from {self.path}, on {self.device})"
+
+
+def _codes(stored: Stored) -> LatentCodes | None:
+    """Return the codes that the file tells of; what it tells is foreign data."""
+    told = stored.description.get("codes")
+    if told is None:
+        return None
+    try:
+        return LatentCodes(**told)
+    except (TypeError, UserError) as error:
+        raise UserError(f"{stored.path} is corrupt: its entry 'codes' cannot be read ({error}).") from error

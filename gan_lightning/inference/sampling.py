@@ -17,10 +17,11 @@ CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream
 
 def latents(network: Generator, start: int, stop: int, seed: int) -> Tensor:
     """Return latents `(stop - start, latent_dim)` with the global sample indices [start, stop), on the CPU."""
-    distribution = getattr(network, "latent_distribution", "normal")
+    distribution, codes = getattr(network, "latent_distribution", "normal"), getattr(network, "codes", None)
 
     def draw(block: int) -> Tensor:
-        return draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", block))
+        z = draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", block))
+        return z if codes is None else codes.write(z, codes.draw(CHUNK, random_stream(seed, "code", block)))
 
     return _rows(start, stop, draw)
 
@@ -49,19 +50,27 @@ def generate(
     seed: int,
     batch_size: int = 256,
     labels: Tensor | None = None,
+    codes: Tensor | None = None,
 ) -> Tensor:
     """Return images `(stop - start, *image_shape)` in [-1, 1], the samples [start, stop) of stream `seed`.
 
     labels: `(stop - start,)` classes for a conditional network; None draws them uniformly, per index.
+    codes: `(stop - start, codes)` values for a network with codes, NaN and None where they are drawn.
     """
     if stop <= start:
         return torch.empty(0, *network.image_shape)
     with _evaluating(network):
-        return torch.cat(list(_batches(network, start, stop, seed, batch_size, labels)))
+        return torch.cat(list(_batches(network, start, stop, seed, batch_size, labels, codes)))
 
 
 def _batches(
-    network: Generator, start: int, stop: int, seed: int, batch_size: int, labels: Tensor | None
+    network: Generator,
+    start: int,
+    stop: int,
+    seed: int,
+    batch_size: int,
+    labels: Tensor | None,
+    codes: Tensor | None,
 ) -> Iterator[Tensor]:
     device = next(network.parameters()).device
     for low in range(start, stop, batch_size):
@@ -69,8 +78,25 @@ def _batches(
         chosen = labels[low - start : high - start] if labels is not None else None
         if chosen is None and network.num_classes:
             chosen = random_labels(network.num_classes, low, high, seed)
-        z = latents(network, low, high, seed).to(device)
-        yield network(z, chosen.to(device) if chosen is not None else None)
+        z = latents(network, low, high, seed)
+        if codes is not None and network.codes is not None:
+            z = network.codes.write(z, codes[low - start : high - start])
+        yield network(z.to(device), chosen.to(device) if chosen is not None else None)
+
+
+@torch.no_grad()
+def sweep(network: Generator, columns: int, seed: int) -> Tensor:
+    """Return images `(codes * columns, *image_shape)`: in each row one code runs through its values, the rest is still.
+
+    Row i has the noise, the other codes and the class of sample i of stream `seed`.
+    """
+    codes, device = network.codes, next(network.parameters()).device
+    assert codes is not None
+    z = latents(network, 0, codes.count, seed).repeat_interleave(columns, 0)
+    labels = random_labels(network.num_classes, 0, codes.count, seed) if network.num_classes else None
+    labels = labels.repeat_interleave(columns).to(device) if labels is not None else None
+    with _evaluating(network):
+        return network(codes.write(z, codes.sweep(columns)).to(device), labels)
 
 
 @contextmanager

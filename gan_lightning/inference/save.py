@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.inference.images import grid, to_pil, to_uint8
-from gan_lightning.inference.load import Labels, LoadedGenerator, check_count
+from gan_lightning.inference.load import Codes, Labels, LoadedGenerator, check_count
 from gan_lightning.paths import write_atomically
 
 GRIDS = (".png", ".jpg", ".jpeg", ".webp")
@@ -27,11 +27,13 @@ def save_samples(
     labels: Labels | None = None,
     batch_size: int = 64,
     overwrite: bool = False,
+    codes: Codes | None = None,
 ) -> Path:
     """Write `n` samples to `out` and return it.
 
     A folder gets 00000.png, 00001.png, ...; a .png (.jpg, .webp) becomes one grid; 2-D points go to a .csv or .npy.
     labels: as in LoadedGenerator.sample, or "all" for the classes in turn (a grid then has a column for each).
+    codes: as in LoadedGenerator.sample.
     Raises UserError where files are there already (unless overwrite) or `out` cannot be written.
     """
     out = Path(out).expanduser()
@@ -42,10 +44,11 @@ def save_samples(
         columns = loaded.num_classes or None
         labels = [index % (loaded.num_classes or 1) for index in range(n)]
     chosen = loaded.class_labels(labels, n)
+    loaded.code_values(codes, n)  # mistakes come before files
     write = _writer(loaded, out, columns)
     make_room(out, overwrite)
     with writing(out):
-        write(out, _batches(loaded, n, seed, chosen, batch_size))
+        write(out, _batches(loaded, n, seed, chosen, batch_size, codes))
     return out
 
 
@@ -65,11 +68,13 @@ def writing(out: Path) -> Iterator[None]:
         raise UserError(f"{out} cannot be written ({error.strerror or error}): choose another out=.") from error
 
 
-def _batches(loaded: LoadedGenerator, n: int, seed: int, labels: Tensor | None, batch_size: int) -> Batches:
+def _batches(
+    loaded: LoadedGenerator, n: int, seed: int, labels: Tensor | None, batch_size: int, codes: Codes | None
+) -> Batches:
     for low in range(0, n, batch_size):
         high = min(low + batch_size, n)
         chosen = labels[low:high] if labels is not None else None
-        yield loaded.generate(low, high, seed, chosen, batch_size).cpu()
+        yield loaded.generate(low, high, seed, chosen, batch_size, codes).cpu()
 
 
 def _writer(loaded: LoadedGenerator, out: Path, columns: int | None) -> Callable[[Path, Batches], None]:

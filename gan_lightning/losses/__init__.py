@@ -1,17 +1,22 @@
-"""Adversarial losses."""
+"""Adversarial losses, and how the generator uses them."""
 
 from gan_lightning.losses.adversarial import (
     AdversarialLoss,
+    DualContrastive,
     Hinge,
     LeastSquares,
     Minimax,
     NonSaturating,
     Relativistic,
     RelativisticAverage,
+    RelativisticAverageHinge,
+    RelativisticAverageLeastSquares,
     Wasserstein,
 )
+from gan_lightning.losses.generator import GeneratorLoss
 
 __all__ = [
-    "AdversarialLoss", "Hinge", "LeastSquares", "Minimax", "NonSaturating", "Relativistic", "RelativisticAverage",
+    "AdversarialLoss", "DualContrastive", "GeneratorLoss", "Hinge", "LeastSquares", "Minimax", "NonSaturating",
+    "Relativistic", "RelativisticAverage", "RelativisticAverageHinge", "RelativisticAverageLeastSquares",
     "Wasserstein",
 ]  # fmt: skip

@@ -141,9 +141,50 @@ class RelativisticAverage(AdversarialLoss):
     logits_are_log_odds = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return -log sigmoid(r - mean f) - log sigmoid(mean r - f)."""
+        """Return the cost of (r - mean f) and of (mean r - f), summed."""
         real, fake = real_logits - fake_logits.mean(0), fake_logits - real_logits.mean(0)
-        return softplus(-real).mean() + softplus(fake).mean()
+        return self.cost(real) + self.cost(-fake)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """Return the discriminator's loss with real and fake exchanged."""
+        assert real_logits is not None  # needs_real
+        return self.discriminator(fake_logits, real_logits)
+
+    def cost(self, margin: Tensor) -> Tensor:
+        """Return the mean cost of margins that should be large: -log sigmoid."""
+        return softplus(-margin).mean()
+
+
+class RelativisticAverageLeastSquares(RelativisticAverage):
+    """RaLSGAN: squared distances of the margins to 1, so of real to 1 and fake to -1. 1807.00734."""
+
+    def cost(self, margin: Tensor) -> Tensor:
+        """Return the mean of (margin - 1)^2."""
+        return (margin - 1).square().mean()
+
+
+class RelativisticAverageHinge(RelativisticAverage):
+    """RaHingeGAN: the hinge of the margins. 1807.00734."""
+
+    def cost(self, margin: Tensor) -> Tensor:
+        """Return the mean of relu(1 - margin)."""
+        return relu(1 - margin).mean()
+
+
+class DualContrastive(AdversarialLoss):
+    """Each real against all fakes, and each fake against all real ones, by softmax. Yu et al. 2021, arXiv 2103.16748.
+
+    The batches are those of one process: with several processes the loss differs from one process's.
+    """
+
+    needs_real = True
+    logits_are_log_odds = False
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return the mean of log(1 + sum_j exp(f_j - r_i)) over i, and of log(1 + sum_i exp(f_j - r_i)) over j."""
+        real, fake = real_logits.flatten(), fake_logits.flatten()
+        of_real = softplus(fake.logsumexp(0) - real).mean()
+        return of_real + softplus(fake + (-real).logsumexp(0)).mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return the discriminator's loss with real and fake exchanged."""

@@ -98,7 +98,7 @@ class AdversarialModule(L.LightningModule):
 
     def network_description(self) -> dict[str, Any]:
         """Return what another process needs to build the generator and to know what it makes."""
-        data = getattr(self._trainer, "datamodule", None)
+        data, codes = getattr(self._trainer, "datamodule", None), getattr(self.generator, "codes", None)
         return {
             "format": FORMAT,
             "iteration": self.iteration,
@@ -108,6 +108,7 @@ class AdversarialModule(L.LightningModule):
             "scores": dict(self.scores),
             "best": dict(self.best),
             "networks": {name: state.describe(network) for name, network in self.player_networks().items()},
+            "codes": codes and codes.plain(),
             "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
             "protocol": self.protocol,
         }

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.errors import UserError
-from gan_lightning.losses import AdversarialLoss, NonSaturating
+from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
 from gan_lightning.modules.base import AdversarialModule
 from gan_lightning.networks.base import Generator
+from gan_lightning.networks.heads import Head
 from gan_lightning.regularizers import Constraint, Regularizer
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
 from gan_lightning.training.distributed import ReplicaStrategy, average_gradients
@@ -34,6 +35,7 @@ class GAN(AdversarialModule):
     generator: `forward(z (N, latent_dim), labels (N,) or None)` -> images `(N, C, H, W)` in [-1, 1].
     discriminator: `forward(images, labels)` -> DiscriminatorOutput, or just the logits.
     loss: non-saturating by default.
+    generator_loss: how the generator uses it; plainly by default.
     regularizers: by name, as they are logged; penalties and constraints.
     generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
     schedule: factor on both learning rates over the run's progress (0 to 1), None for constant.
@@ -55,6 +57,7 @@ class GAN(AdversarialModule):
         generator: nn.Module,
         discriminator: nn.Module,
         loss: AdversarialLoss | None = None,
+        generator_loss: GeneratorLoss | None = None,
         regularizers: Mapping[str, Regularizer | Constraint] | None = None,
         generator_optimizer: OptimizerFactory = ADAM,
         discriminator_optimizer: OptimizerFactory = ADAM,
@@ -75,8 +78,9 @@ class GAN(AdversarialModule):
         self.automatic_optimization = False
         self.generator = cast(Generator, generator)  # or a user's own module with the same attributes
         self.discriminator = discriminator
+        self._share_codes()
         self.generator_ema = frozen_copy(self.generator) if ema_kimg else None
-        self.loss = loss or NonSaturating()
+        self.loss, self.generator_options = loss or NonSaturating(), generator_loss or GeneratorLoss()
         self.regularizers = dict(regularizers or {})
         # Those with a state are modules, and belong into the checkpoint.
         stateful = {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
@@ -99,16 +103,16 @@ class GAN(AdversarialModule):
         """Return what the discriminator minimises, by name."""
         real, fake = step.real_logits, step.fake_logits
         self._watch(real, fake)
-        return {"discriminator": self.loss.discriminator(real, fake)}
+        return {} if self._head_plays_alone else {"discriminator": self.loss.discriminator(real, fake)}
 
     def generator_loss(self, step: Step) -> dict[str, Tensor]:
         """Return what the generator minimises, by name."""
-        real = step.real_logits if self.loss.needs_real else None
-        return {"generator": self.loss.generator(real, step.fake_logits)}
+        loss = None if self._head_plays_alone else self.loss
+        return self.generator_options(loss, step, self.iteration // (self.batches_per_epoch or 1))
 
     def head_loss(self, step: Step, player: str) -> dict[str, Tensor]:
         """Return the terms that the discriminator's head adds for class labels, summed over real and fake by name."""
-        head = getattr(self.discriminator, "head", None)
+        head = self._head
         if head is None:
             return {}
         terms = head.loss(step.fake_output, step.fake_labels, player, False)
@@ -116,6 +120,22 @@ class GAN(AdversarialModule):
             for name, value in head.loss(step.real_output, step.labels, player, True).items():
                 terms[name] = terms[name] + value if name in terms else value
         return {f"{name}_{player}": value for name, value in terms.items()}
+
+    @property
+    def _head(self) -> Head | None:
+        head = getattr(self.discriminator, "head", None)
+        return head if isinstance(head, Head) else None  # a user's own discriminator may call anything so
+
+    @property
+    def _head_plays_alone(self) -> bool:
+        return self._head is not None and self._head.plays_alone
+
+    def _share_codes(self) -> None:
+        """Tell the generator which of its latents are codes that the head reads back."""
+        codes = self._head.codes if self._head is not None else None
+        if codes is not None:
+            codes.check(self.generator.latent_dim)
+            self.generator.codes = codes
 
     def _turn(self, player: str, loss: Callable[[Step], dict[str, Tensor]]) -> Phase:
         steady = {name: p for name, p in self._penalties(player).items() if p.every == 1}
@@ -166,6 +186,8 @@ class GAN(AdversarialModule):
         self.to(memory_format=self.memory_format)
         for name, network in self.player_networks().items():
             parameters = list(network.requires_grad_(True).parameters())
+            if name == "generator" and self._head is not None:
+                parameters += self._head.generator_parameters()
             optimizer = self.optimizer_factories[name](parameters)
             correct_for_lazy_steps(optimizer, [p.every for p in self._penalties(name).values() if p.every > 1])
             self.players[name] = Player(name, parameters, optimizer, self.schedule)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
+from gan_lightning.networks.codes import LatentCodes
 
 
 class Network(nn.Module):
@@ -33,12 +34,14 @@ class Generator(Network):
     """Noise to image: `forward(z, labels=None)`, z `(N, latent_dim)`, labels `(N,)` -> `(N, *image_shape)` in [-1, 1].
 
     num_classes is 0 for an unconditional generator.
+    codes: what the last latents stand for, where a head reads them back (InfoGAN); the network need not know.
     """
 
     latent_dim: int
     num_classes: int = 0
     image_shape: tuple[int, ...]
     latent_distribution: str = "normal"
+    codes: LatentCodes | None = None
 
     def training_inputs(self, count: int, stream: torch.Generator) -> dict[str, Tensor]:
         """Draw further keyword inputs of `forward` for `count` samples in training, each `(count, ...)`; none here."""

@@ -105,7 +105,7 @@ class Step:
 
     @property
     def latents(self) -> Tensor:
-        """Latents `(N, latent_dim)`."""
+        """Latents `(N, latent_dim)`, the generator's codes among them where it has some."""
         return self._cached("latents", set(), self._draw_latents)
 
     @property
@@ -140,9 +140,8 @@ class Step:
 
     @property
     def fake_output(self) -> DiscriminatorOutput:
-        """What the discriminator says of the fakes."""
-        needs = {"discriminator", "generator"}
-        return self._cached("fake_output", needs, lambda: self._judge(self.fake, self.fake_labels))
+        """What the discriminator says of the fakes; its extra "latents" are what they were made of."""
+        return self._cached("fake_output", {"discriminator", "generator"}, self._judge_fakes)
 
     @property
     def real_logits(self) -> Tensor:
@@ -184,13 +183,20 @@ class Step:
     def _judge(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
         return as_output(self.discriminator(images, labels))
 
+    def _judge_fakes(self) -> DiscriminatorOutput:
+        output = self._judge(self.fake, self.fake_labels)
+        output.extras["latents"] = self.latents
+        return output
+
     def _leaf(self, images: Tensor, which: str) -> Tensor:
         wanted = which in self.differentiates and not self.low_precision
         return images.detach().requires_grad_() if wanted else images
 
     def _draw_latents(self) -> Tensor:
         distribution = getattr(self.generator, "latent_distribution", "normal")
-        return self.draw("latents", lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
+        z = self.draw("latents", lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
+        codes = getattr(self.generator, "codes", None)
+        return z if codes is None else codes.write(z, self.draw("codes", codes.draw))
 
     def _draw_labels(self) -> Tensor:
         classes, device = self.generator.num_classes, self.batch["image"].device

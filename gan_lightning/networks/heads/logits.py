@@ -1,0 +1,80 @@
+"""Heads whose logit depends on the class: projection, one logit for each class, and K+1 classes under a hinge."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, relu
+
+from gan_lightning.networks.base import DiscriminatorOutput, required
+from gan_lightning.networks.heads.base import Head
+
+
+class ProjectionHead(Head):
+    """D(x, y) = linear(features) + <embedding of y, features>.
+
+    Miyato and Koyama 2018, arXiv 1802.05637. The embedding starts at zero, so that D starts blind to labels.
+    """
+
+    needs_labels = True
+
+    def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True) -> None:
+        super().__init__(feature_dim, num_classes, bias)
+        self.embedding = nn.Embedding(num_classes, feature_dim)
+        nn.init.zeros_(self.embedding.weight)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        """Return the logits `(N,)` of real and of class `labels` against not."""
+        output = super().forward(features)
+        output.logits = output.logits + (self.embedding(required(labels)) * features).sum(1)
+        return output
+
+
+class MultiHead(Head):
+    """One logit for each class, of which the label's is taken: K discriminators on one trunk.
+
+    Mescheder et al. 2018, arXiv 1801.04406; Liu et al. 2019 (FUNIT), arXiv 1905.01723.
+    """
+
+    needs_labels = True
+
+    def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True) -> None:
+        super().__init__(feature_dim, num_classes, bias, outputs=num_classes)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        """Return the logits `(N,)` of the classes `labels`."""
+        logits = self.linear(features)
+        return DiscriminatorOutput(logits.gather(1, required(labels)[:, None]).squeeze(1), features)
+
+
+class MultiHingeHead(Head):
+    """A classifier of K classes and "fake", trained by Crammer and Singer's hinge alone. Kavalerov et al. 2019.
+
+    arXiv 1912.04216. The discriminator: real images to their class, fakes to "fake"; the generator: fakes to the class
+    that they were asked for. The logits, which regularisers and logs read, are score(label) - score(fake).
+    """
+
+    needs_labels, plays_alone = True, True
+
+    def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True) -> None:
+        super().__init__(feature_dim, num_classes, bias, outputs=num_classes + 1)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        """Return the logits `(N,)`, and as extra "scores" those of all classes `(N, K + 1)`, "fake" last."""
+        scores = self.linear(features)
+        own = scores.gather(1, required(labels)[:, None]).squeeze(1)
+        return DiscriminatorOutput(own - scores[:, -1], features, {"scores": scores})
+
+    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+        """Return the hinge loss of the class that `player` wants these images to have."""
+        scores, wanted = output.extras["scores"], required(labels)
+        if player == "discriminator" and not real:
+            wanted = torch.full_like(wanted, scores.shape[1] - 1)
+        return {"multi_hinge": multi_hinge(scores, wanted)}
+
+
+def multi_hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of relu(1 - s_y + max of the other scores), scores `(N, K)`. Crammer and Singer 2001."""
+    own = one_hot(labels, scores.shape[1]).bool()
+    others = scores.masked_fill(own, -torch.inf).amax(1)
+    return relu(1 - scores[own] + others).mean()
