@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.cli.app import command
+from gan_lightning.cli.values import check_numbers
 from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from gan_lightning.evaluation.evaluator import Evaluator
     from gan_lightning.inference.load import LoadedGenerator
 
+NUMBERS = {
+    "num_fakes": (int, 2),
+    "seed": (int, -math.inf),
+    "batch_size": (int, 1),
+    "num_workers": (int, 0),
+    "image_size": (int, 1),
+    "raw": (bool, 0),
+}
 METRICS = {
     "fid": {"_target_": "gan_lightning.metrics.fid.FID", "_partial_": True},
     "is": {"_target_": "gan_lightning.metrics.inception_score.InceptionScore", "_partial_": True},
@@ -23,6 +33,7 @@ INCEPTION = {"_target_": "gan_lightning.metrics.inception.Inception"}
 @command("evaluate")
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
     """Measure what `cfg` (conf/evaluate.yaml) names, print a table, and return {"scores", "floor", "protocol"}."""
+    check_numbers(cfg, NUMBERS, ("raw", "batch_size", "num_workers"))
     if (cfg.real is None) != (cfg.fake is None):
         raise UserError("Two folders are compared: give both real=FOLDER and fake=FOLDER.")
     if (cfg.ckpt is None) == (cfg.real is None):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from gan_lightning.cli.app import command
+from gan_lightning.cli.values import check_numbers
 from gan_lightning.errors import UserError, suggest
 
 if TYPE_CHECKING:
     from gan_lightning.inference.load import LoadedGenerator
 
+NUMBERS = {"seed": (int, -math.inf), "raw": (bool, 0), "overwrite": (bool, 0)}
 EXPORTS = {"onnx": "generator.onnx", "safetensors": "generator.safetensors"}
 
 
@@ -22,6 +25,7 @@ def generate(cfg: DictConfig) -> Path:
     """Write what `cfg` (conf/generate.yaml) asks for, print where, and return the path."""
     from gan_lightning.inference.load import load
 
+    check_numbers(cfg, NUMBERS, NUMBERS)
     if not cfg.ckpt:
         raise UserError("ckpt is missing: say ckpt=PATH, a checkpoint, a run's folder or a generator.safetensors.")
     if cfg.export and cfg.export not in EXPORTS:
@@ -38,7 +42,8 @@ def _samples(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
     from gan_lightning.inference.save import save_samples
 
     out = cfg.out or _next_free("generated", "" if len(loaded.image_shape) == 3 else ".csv")
-    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite)
+    codes = list(cfg.code) if isinstance(cfg.code, ListConfig) else cfg.code
+    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite, codes)
 
 
 def _next_free(stem: str, suffix: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.cli.known import check_known
-from gan_lightning.cli.values import WORDS, check_optimizer, check_values
+from gan_lightning.cli.values import check_numbers, check_optimizer, check_values, parameters_of
 from gan_lightning.errors import UserError, nearest_first
 
 OURS = {
@@ -39,8 +38,10 @@ NUMBERS = {
     "evaluation.every_epochs": (int, 1),
     "evaluation.every_kimg": (float, 0),
     "evaluation.seed": (int, -math.inf),
+    "evaluation.raw": (bool, 0),
+    "strict": (bool, 0),
 }
-NEVER_NULL = ("seed", "log_every", "evaluation.batch_size", "evaluation.seed")
+NEVER_NULL = ("seed", "log_every", "evaluation.batch_size", "evaluation.seed", "evaluation.raw", "strict")
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
@@ -50,7 +51,7 @@ def check(config: DictConfig) -> None:
     check_strategy(config.trainer)
     check_known(config)
     check_points(config)
-    check_numbers(config)
+    check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_values(config, path, node, check_arguments(path, node))
     for player in ("generator", "discriminator"):
@@ -79,21 +80,6 @@ def check_strategy(trainer: DictConfig) -> None:
         raise UserError(
             f"trainer.strategy={strategy} cannot train a GAN, whose players step one at a time: use auto or ddp."
         )
-
-
-def check_numbers(config: DictConfig) -> None:
-    """Refuse numbers of the run as a whole that are of the wrong kind or out of range."""
-    for key, (kind, least) in NUMBERS.items():
-        value = OmegaConf.select(config, key)
-        if value is None and key not in NEVER_NULL:
-            continue
-        fitting = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not fitting or value < least or (value == 0 and kind is float):
-            bound = " above 0" if kind is float else "" if least == -math.inf else f" of at least {least}"
-            raise UserError(f"{key}={value} is not possible: it is {WORDS[kind]}{bound}.")
-    for key in ("strict", "evaluation.raw"):
-        if not isinstance(OmegaConf.select(config, key), bool):
-            raise UserError(f"{key}={OmegaConf.select(config, key)} is not possible: it is true or false.")
 
 
 def check_points(config: DictConfig) -> None:
@@ -192,7 +178,7 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 def check_arguments(path: str, node: dict[str, Any]) -> Callable[..., Any]:
     """Return the target; refuse one that does not exist, and keys that its constructor does not take."""
     target = _located(path, node["_target_"])
-    parameters = inspect.signature(target).parameters
+    parameters = parameters_of(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return target
     for key in sorted(node.keys() - HYDRA_KEYS - parameters.keys()):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError
 
 from gan_lightning.errors import UserError
 
 SAVED = ".hydra/config.yaml"  # as composed, interpolations intact: an override of a key reaches all that hang on it
+NEEDED = {"model", "data", "loss", "optim", "trainer"}
 NOT_TAKEN_UP = ("resume", "run_dir")
 
 
@@ -21,6 +24,8 @@ def run_folder(overrides: Sequence[str]) -> Path | None:
     if not named or named[-1] in ("", "null"):
         return None
     folder = Path(named[-1].strip("'\"")).expanduser().resolve()
+    if folder.is_file():
+        raise UserError(f"resume={folder} is a file: resume takes a run's folder, ckpt_path starts from a checkpoint.")
     if not (folder / "config.yaml").is_file():
         raise UserError(f"resume={folder} is no run's folder: there is no config.yaml in it.")
     return folder
@@ -31,13 +36,13 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
 
     composed: what the command line alone would make; a chosen group option is taken from there as a whole.
     """
-    saved = folder / SAVED if (folder / SAVED).is_file() else folder / "config.yaml"
-    config = OmegaConf.load(saved)
-    assert isinstance(config, DictConfig)
+    config = _saved(folder, composed)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         name = override.get_key_element().lstrip("+~").partition("@")[0]
         if name in NOT_TAKEN_UP or name.startswith("hydra"):
             continue
+        if name == "ckpt_path":
+            raise UserError("resume and ckpt_path exclude each other: a run goes on from its own last checkpoint.")
         node = OmegaConf.select(composed, name)
         with open_dict(config):
             OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
@@ -46,6 +51,19 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
     with open_dict(config):
         config.resume, config.run_dir = str(folder), str(folder)
     return config
+
+
+def _saved(folder: Path, composed: DictConfig) -> DictConfig:
+    """Return the configuration that a run wrote, with keys that are newer than it; UserError for another file."""
+    path = folder / SAVED if (folder / SAVED).is_file() else folder / "config.yaml"
+    try:
+        config = OmegaConf.load(path)
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a run's configuration: {' '.join(str(error).split())}.") from error
+    missing = [name for name in composed if not OmegaConf.is_dict(config) or name not in config]
+    if missing and not NEEDED.isdisjoint(map(str, missing)):
+        raise UserError(f"{path} is no configuration of a run: it has no {missing[0]}.")
+    return cast(DictConfig, OmegaConf.merge({name: composed._get_node(name) for name in missing}, config))
 
 
 def last_checkpoint(folder: Path) -> Path:

@@ -45,10 +45,11 @@ def train(config: DictConfig) -> dict[str, Any]:
         _check_data(data, module)
         if measure is not None:
             measure.check()
+    start = _start(module, checkpoint, config.strict)
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if _first():
         _write_config(config, folder)
-    _fit(trainer, module, data, checkpoint, config.strict)
+    _fit(trainer, module, data, checkpoint, start)
     if trainer.is_global_zero:
         _finish(module, folder)
     return {"run_dir": str(folder), "images_seen": module.images_seen, "scores": module.scores, "best": module.best}
@@ -87,9 +88,12 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
         raise UserError(
             f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another."
         )
-    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-        raise UserError(f"ckpt_path={config.ckpt_path} is not there.")
-    return Path(config.ckpt_path) if config.ckpt_path is not None else None
+    if config.ckpt_path is None:
+        return None
+    path = Path(config.ckpt_path).expanduser()
+    if not path.exists():
+        raise UserError(f"ckpt_path={path} is not there: give a checkpoint, or the folder of a run.")
+    return resume.last_checkpoint(path) if path.is_dir() else path
 
 
 def _check_data(data: Any, module: GAN) -> None:
@@ -107,33 +111,43 @@ def _check_data(data: Any, module: GAN) -> None:
 def _write_config(config: DictConfig, folder: Path) -> None:
     text = OmegaConf.to_yaml(config, resolve=True)
     write_atomically(folder / "config.yaml", lambda path: path.write_text(text))
-    if not (folder / resume.SAVED).exists():
+    if config.resume is not None or not (folder / resume.SAVED).exists():
         unresolved = OmegaConf.to_yaml(config)
         write_atomically(folder / resume.SAVED, lambda path: path.write_text(unresolved))
 
 
-def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, strict: bool) -> None:
-    """Fit from `checkpoint`; not strict, of a changed architecture only what fits, with fresh optimisers."""
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+def _start(module: GAN, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
+    """Return the training state to start from, None for a fresh one; raise UserError where it does not fit.
 
+    Not strict, what fits of a changed architecture is taken over at once, and optimisers start anew.
+    """
     from gan_lightning.inference.read import read, torch_load
 
-    if checkpoint is not None:
-        read(checkpoint)  # refuses what is corrupt or foreign
-        saved = torch_load(checkpoint)
-        changed = module.changes(saved)
-        if changed and strict:
-            raise UserError(
-                f"{checkpoint} was trained with another architecture: {changed} differ; configure the model as it was, "
-                "or take over what fits, with fresh optimisers, by strict=false."
-            )
-        if changed:
-            module.take_over(saved)
-            checkpoint = None
+    if checkpoint is None:
+        return None
+    read(checkpoint)  # refuses what is corrupt or foreign
+    saved = torch_load(checkpoint)
+    changed = module.changes(saved)
+    if changed and strict:
+        raise UserError(
+            f"{checkpoint} was trained with another architecture: {changed} differ; configure the model as it was, "
+            "or take over what fits, with fresh optimisers, by strict=false."
+        )
+    if changed:
+        module.take_over(saved)
+        return None
+    return saved
+
+
+def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, start: dict[str, Any] | None) -> None:
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint if start else None, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"Lightning cannot train as asked: {' '.join(str(error).split())}") from error
+    if start and module.images_seen == start["gan_lightning"]["images_seen"] and _first():
+        print(f"Nothing was left to train after {module.images_seen:,} images: for more give max_epochs or max_kimg.")
 
 
 def _finish(module: GAN, folder: Path) -> None:

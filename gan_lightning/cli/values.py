@@ -5,9 +5,10 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import inspect
+import math
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -43,6 +44,22 @@ def _check_sizes(key: str, value: Any, default: Any) -> None:
     least = 0 if default == 0 else 1
     if any(size < least for size in (value if isinstance(value, list) else [value])):
         raise UserError(f"{key}={shown(value)} is out of range: it is at least {least}.")
+
+
+def check_numbers(config: DictConfig, numbers: dict[str, tuple[type, float]], always: Collection[str] = ()) -> None:
+    """Refuse numbers of the wrong kind or out of range.
+
+    numbers: key -> kind and least value: whole numbers from it, other numbers above it, bool for true or false.
+    always: keys that may not be null.
+    """
+    for key, (kind, least) in numbers.items():
+        value = OmegaConf.select(config, key)
+        if value is None and key not in always:
+            continue
+        good = fits(value, kind) and (kind is bool or value > least or (kind is int and value == least))
+        if not good:
+            bound = "" if kind is bool or least == -math.inf else f" of at least {least}" if kind is int else " above 0"
+            raise UserError(f"{key}={shown(value)} is not possible: it is {WORDS[kind]}{bound}.")
 
 
 def check_optimizer(config: DictConfig, player: str) -> None:
@@ -90,11 +107,11 @@ def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _base_with_options(target: Callable[..., Any]) -> type | None:
-    """Return the base class to which a class of ours passes on arguments that it does not name."""
+    """Return the base class to which a class of ours passes on `**options`; Target's `**thresholds` are its own."""
     if not inspect.isclass(target) or not target.__module__.startswith("gan_lightning."):
         return None
-    kinds = [p.kind for p in inspect.signature(target).parameters.values()]
-    return target.__base__ if inspect.Parameter.VAR_KEYWORD in kinds and target.__base__ is not object else None
+    options = inspect.signature(target).parameters.get("options")
+    return target.__base__ if options is not None and options.kind is options.VAR_KEYWORD else None
 
 
 def fits(value: Any, hint: Any) -> bool:
