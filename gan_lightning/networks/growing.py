@@ -1,0 +1,57 @@
+"""Networks that grow: several resolutions, of which the first few are in use. Karras et al. 2017, arXiv 1710.10196."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.networks.base import halvings
+
+
+class Growing(nn.Module):
+    """Base of networks with a stage for each resolution: 0 is 4x4, k is 4 * 2^k; all stages are in use at first.
+
+    Images keep their full size in all stages: those of an earlier one are repeated pixels.
+
+    level: the stage in use; num_stages: how many there are.
+    alpha: 0-d, the weight of the newest resolution beside the one before it.
+    """
+
+    alpha: Tensor
+    stage: Tensor
+
+    def add_stages(self, image_size: int, network: str, largest: int = 1024) -> list[int]:
+        """Begin fully grown; return the resolutions. Raises UserError for a size that `network` cannot make."""
+        self.num_stages = halvings(image_size, network, largest=largest) + 1
+        self.level, self.fading = self.num_stages - 1, False
+        # Level and alpha are in the state, so that a saved generator is loaded at the size it had reached.
+        self.register_buffer("stage", torch.tensor(self.level))
+        self.register_buffer("alpha", torch.tensor(1.0))
+        self.register_load_state_dict_post_hook(_read_state)
+        return [4 * 2**level for level in range(self.num_stages)]
+
+    def grow(self, level: int, alpha: float = 1.0) -> None:
+        """Use the stages up to `level`, the newest with weight `alpha` in [0, 1]."""
+        self.level, self.fading = level, alpha < 1 and level > 0
+        self.stage.fill_(level)
+        self.alpha.fill_(alpha)
+
+    def blend(self, old: Tensor, new: Tensor) -> Tensor:
+        """Return (1 - alpha) old + alpha new: exactly old at 0, exactly new at 1."""
+        return (1 - self.alpha) * old + self.alpha * new
+
+    @property
+    def hidden_factor(self) -> int:
+        """How many times larger the full size is than that of the stage in use."""
+        return 2 ** (self.num_stages - 1 - self.level)
+
+
+def _read_state(network: nn.Module, incompatible_keys: object) -> None:
+    assert isinstance(network, Growing)
+    if not network.stage.is_meta:
+        network.grow(int(network.stage), float(network.alpha))
+
+
+def channels_at(resolution: int, base: int, largest: int) -> int:
+    """Return base / resolution channels, at most `largest`."""
+    return max(min(base // resolution, largest), 1)

@@ -1,0 +1,30 @@
+"""Layers that let a discriminator compare the samples of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class MinibatchStddev(nn.Module):
+    """Append the mean standard deviation over a group of samples as further maps.
+
+    Karras et al. 2017, arXiv 1710.10196. Groups are strided, so that sample i shares one with i + N / group_size. A
+    batch that does not divide forms the next smaller groups that do. With several processes each groups its own rows.
+
+    group_size: samples in a group.
+    channels: of the input make as many equal parts and append a map for each.
+    """
+
+    def __init__(self, group_size: int = 4, channels: int = 1) -> None:
+        super().__init__()
+        self.group_size, self.channels = group_size, channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `(N, C, H, W)` to `(N, C + channels, H, W)`."""
+        count, _, height, width = images.shape
+        size = max(divisor for divisor in range(1, min(self.group_size, count) + 1) if count % divisor == 0)
+        groups = images.reshape(size, count // size, self.channels, -1).float()
+        deviation = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean(2)  # 1e-4 for identical samples, not 0
+        maps = deviation.repeat(size, 1)[:, :, None, None].expand(-1, -1, height, width)
+        return torch.cat([images, maps.to(images.dtype)], dim=1)

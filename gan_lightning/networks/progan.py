@@ -1,0 +1,135 @@
+"""ProGAN: Karras et al. 2017, arXiv 1710.10196, with the authors' channels and initial weights.
+
+At 1024x1024, with the RGB layers of all stages: 23,079,115 parameters in the generator, 23,087,249 in the
+discriminator.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
+from gan_lightning.networks.growing import Growing, channels_at
+from gan_lightning.networks.layers.equalised import HE, EqualisedConv2d, EqualisedLinear, equalise_head
+from gan_lightning.networks.layers.minibatch import MinibatchStddev
+from gan_lightning.networks.layers.pixel_norm import PixelNorm, pixel_norm
+from gan_lightning.networks.layers.resample import Blur, average_pool, nearest_upsample
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [EqualisedConv2d(inputs, outputs, 3), nn.LeakyReLU(0.2), PixelNorm()]
+
+
+class ProGANGenerator(Growing, Generator):
+    """Two 3x3 convolutions a resolution, nearest upsampling between, and a linear layer to RGB for each.
+
+    image_size: pixels, a power of two from 8 to 1024.
+    num_classes: 0, or how many classes; their one-hot code is then concatenated to z.
+    channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        num_classes: int = 0,
+        latent_dim: int = 512,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+    ) -> None:
+        super().__init__()
+        resolutions = self.add_stages(image_size, "progan")
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        self.image_shape = (channels, image_size, image_size)
+        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
+        self.dense = EqualisedLinear(latent_dim + num_classes, widths[0] * 16, bias=False, gain=HE / 4)
+        self.dense_bias = nn.Parameter(self.dense.weight.new_zeros(widths[0], 1, 1))
+        first = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm(), *_convolution(widths[0], widths[0]))
+        later = [nn.Sequential(*_convolution(one, two), *_convolution(two, two)) for one, two in pairwise(widths)]
+        self.blocks = nn.ModuleList([first, *later])
+        self.to_rgb = nn.ModuleList(EqualisedConv2d(width, channels, 1, gain=1.0) for width in widths)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map z `(N, latent_dim)` to images `(N, C, H, W)`, about in [-1, 1]."""
+        if self.num_classes:
+            z = concatenate_labels(z, labels, self.num_classes)
+        maps = self.dense(pixel_norm(z)).unflatten(1, (-1, 4, 4)) + self.dense_bias
+        before = maps = self.blocks[0](maps)
+        for level in range(1, self.level + 1):
+            before, maps = maps, self.blocks[level](nearest_upsample(maps))
+        images = self.to_rgb[self.level](maps)
+        if self.fading:
+            images = self.blend(nearest_upsample(self.to_rgb[self.level - 1](before)), images)
+        return nearest_upsample(images, self.hidden_factor)
+
+
+class ProGANBackbone(Growing, Backbone):
+    """The generator mirrored, average pooling between; then minibatch standard deviation and two dense layers.
+
+    Full-size images of an earlier stage are first brought down to that stage's size.
+
+    blur: low-pass filter before each halving, as in StyleGAN (Karras et al. 2018, arXiv 1812.04948).
+    group_size: samples in a group of the minibatch standard deviation.
+    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        label_maps: int = 0,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        blur: bool = False,
+        group_size: int = 4,
+    ) -> None:
+        super().__init__()
+        resolutions = self.add_stages(image_size, "stylegan" if blur else "progan")
+        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
+        self.label_maps, self.feature_dim = label_maps, widths[0]
+        self.from_rgb = nn.ModuleList(_from_rgb(channels + label_maps, width) for width in widths)
+        pairs = zip(widths[1:], widths, strict=False)
+        self.blocks = nn.ModuleList(_halving(inputs, outputs, blur) for inputs, outputs in pairs)
+        self.last = _last_layers(widths[0], group_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
+        images = average_pool(images, self.hidden_factor)
+        maps = self.from_rgb[self.level](images)
+        for level in range(self.level, 0, -1):
+            maps = self.blocks[level - 1](maps)
+            if self.fading and level == self.level:
+                maps = self.blend(self.from_rgb[level - 1](average_pool(images)), maps)
+        return self.last(maps) * self.feature_dim**-0.5  # the head's weights have unit variance
+
+    def initialise_head(self, head: nn.Module) -> None:
+        """Draw the head's weights from N(0, 1)."""
+        equalise_head(head)
+
+
+def _from_rgb(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(EqualisedConv2d(inputs, outputs, 1), nn.LeakyReLU(0.2))
+
+
+def _halving(inputs: int, outputs: int, blur: bool) -> nn.Module:
+    return nn.Sequential(
+        EqualisedConv2d(inputs, inputs, 3),
+        nn.LeakyReLU(0.2),
+        Blur() if blur else nn.Identity(),
+        EqualisedConv2d(inputs, outputs, 3),
+        nn.AvgPool2d(2),
+        nn.LeakyReLU(0.2),
+    )
+
+
+def _last_layers(width: int, group_size: int) -> nn.Module:
+    return nn.Sequential(
+        MinibatchStddev(group_size),
+        EqualisedConv2d(width + 1, width, 3),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        EqualisedLinear(width * 16, width, gain=HE),
+        nn.LeakyReLU(0.2),
+    )

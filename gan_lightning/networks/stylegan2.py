@@ -1,0 +1,207 @@
+"""StyleGAN2: Karras et al. 2019, arXiv 1912.04958; with classes as in ADA's, Karras et al. 2020, arXiv 2006.06676.
+
+At 1024x1024 (config F): 30,370,060 parameters in the generator, 29,012,513 in the discriminator.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.networks.base import Backbone, DiscriminatorOutput, halvings
+from gan_lightning.networks.growing import channels_at
+from gan_lightning.networks.heads import Head
+from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear, equalise_head
+from gan_lightning.networks.layers.minibatch import MinibatchStddev
+from gan_lightning.networks.layers.modulated import ModulatedConv2d
+from gan_lightning.networks.layers.resample import Downsample, Filter, Upsample
+from gan_lightning.networks.styles import Mapping, Noise, ScaledLeakyReLU, StyleGenerator
+
+
+def _resolutions(image_size: int) -> list[int]:
+    return [4 * 2**level for level in range(halvings(image_size, "stylegan2", largest=1024) + 1)]
+
+
+class _Layer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias, activation."""
+
+    def __init__(self, inputs: int, outputs: int, resolution: int, style_dim: int, upsample: bool) -> None:
+        super().__init__()
+        self.convolution = ModulatedConv2d(inputs, outputs, 3, style_dim, upsample=upsample)
+        self.noise = Noise(resolution)
+        self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
+        self.activation = ScaledLeakyReLU()
+
+    def forward(self, images: Tensor, styles: Tensor) -> Tensor:
+        return self.activation(self.noise(self.convolution(images, styles)) + self.bias)
+
+
+class _ToRGB(nn.Module):
+    """Modulated 1x1 convolution without demodulation, and a bias."""
+
+    def __init__(self, inputs: int, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.convolution = ModulatedConv2d(inputs, channels, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, images: Tensor, styles: Tensor) -> Tensor:
+        return self.convolution(images, styles) + self.bias
+
+
+class Synthesis(nn.Module):
+    """A learnt constant, one layer at 4x4 and two at each later resolution; the RGB images of all are summed."""
+
+    def __init__(self, image_size: int, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        resolutions = _resolutions(image_size)
+        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
+        self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
+        layers = [_Layer(widths[0], widths[0], 4, style_dim, upsample=False)]
+        for size, before, width in zip(resolutions[1:], widths, widths[1:], strict=False):
+            layers += [_Layer(before, width, size, style_dim, True), _Layer(width, width, size, style_dim, False)]
+        self.layers = nn.ModuleList(layers)
+        self.to_rgb = nn.ModuleList(_ToRGB(width, channels, style_dim) for width in widths)
+        self.upsample = Upsample()
+        self.num_styles = len(layers) + 1
+
+    def forward(self, styles: Tensor) -> Tensor:
+        """Map styles `(N, num_styles, style_dim)` to images; an RGB layer shares its style with the next layer."""
+        maps = self.layers[0](self.constant.expand(len(styles), -1, -1, -1), styles[:, 0])
+        images = self.to_rgb[0](maps, styles[:, 1])
+        for level in range(1, len(self.to_rgb)):
+            index = 2 * level - 1
+            maps = self.layers[index](maps, styles[:, index])
+            maps = self.layers[index + 1](maps, styles[:, index + 1])
+            images = self.upsample(images) + self.to_rgb[level](maps, styles[:, index + 2])
+        return images
+
+
+class StyleGAN2Generator(StyleGenerator):
+    """The skip generator.
+
+    image_size: pixels, a power of two from 8 to 1024.
+    channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
+    num_classes: 0, or how many classes; a class's embedding then enters the mapping beside z.
+    mixing: share of the images in training that mix the styles of two latents.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        num_classes: int = 0,
+        latent_dim: int = 512,
+        style_dim: int = 512,
+        mapping_layers: int = 8,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        mixing: float = 0.9,
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
+        self.image_shape = (channels, image_size, image_size)
+        self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
+        self.synthesis: Synthesis = Synthesis(image_size, channels, style_dim, channel_base, channel_max)
+
+    @property
+    def num_styles(self) -> int:
+        """18 at 1024x1024."""
+        return self.synthesis.num_styles
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions, the second halving; in the residual form with a filtered 1x1 path beside them."""
+
+    def __init__(self, inputs: int, outputs: int, residual: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            EqualisedConv2d(inputs, inputs, 3, gain=1.0),
+            ScaledLeakyReLU(),
+            Filter(padding=(2, 2)),
+            EqualisedConv2d(inputs, outputs, 3, gain=1.0, stride=2, padding=0),
+            ScaledLeakyReLU(),
+        )
+        path = nn.Sequential(Downsample(), EqualisedConv2d(inputs, outputs, 1, bias=False, gain=1.0))
+        self.skip = path if residual else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.layers(images)
+        return maps if self.skip is None else (maps + self.skip(images)) * 0.5**0.5
+
+
+class StyleGAN2Backbone(Backbone):
+    """The residual discriminator, or the plain one of ADA's small images.
+
+    architecture: "resnet", or "orig" for blocks without skip connections.
+    group_size: samples in a group of the minibatch standard deviation.
+    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        label_maps: int = 0,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        architecture: Literal["resnet", "orig"] = "resnet",
+        group_size: int = 4,
+    ) -> None:
+        super().__init__()
+        if architecture not in ("resnet", "orig"):
+            raise UserError(f"architecture={architecture} is not known to stylegan2: choose resnet or orig.")
+        widths = [channels_at(resolution, channel_base, channel_max) for resolution in _resolutions(image_size)][::-1]
+        self.label_maps, self.feature_dim = label_maps, widths[-1]
+        self.layers = nn.Sequential(
+            EqualisedConv2d(channels + label_maps, widths[0], 1, gain=1.0),
+            ScaledLeakyReLU(),
+            *[_Block(before, after, architecture == "resnet") for before, after in pairwise(widths)],
+            MinibatchStddev(group_size),
+            EqualisedConv2d(widths[-1] + 1, widths[-1], 3, gain=1.0),
+            ScaledLeakyReLU(),
+            nn.Flatten(),
+            EqualisedLinear(widths[-1] * 16, widths[-1]),
+            ScaledLeakyReLU(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
+        return self.layers(images) * self.feature_dim**-0.5  # the head's weights have unit variance
+
+    def initialise_head(self, head: nn.Module) -> None:
+        """Draw the head's weights from N(0, 1)."""
+        equalise_head(head)
+
+
+class MappedProjectionHead(Head):
+    """<linear(features), mapping(y)> / sqrt(dim): a mapping network of the class projects, as in ADA's discriminator.
+
+    Karras et al. 2020, arXiv 2006.06676, after Miyato and Koyama 2018, arXiv 1802.05637.
+
+    embedding_dim: of the mapping, None for the features'.
+    mapping_layers: of the class's mapping.
+    """
+
+    needs_labels = True
+
+    def __init__(
+        self,
+        feature_dim: int,
+        num_classes: int = 0,
+        bias: bool = True,
+        embedding_dim: int | None = None,
+        mapping_layers: int = 8,
+    ) -> None:
+        dim = embedding_dim or feature_dim
+        super().__init__(feature_dim, num_classes, bias)
+        self.linear = nn.Linear(feature_dim, dim, bias=bias)
+        self.mapping = Mapping(0, num_classes, dim, mapping_layers)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
+        """Return the logits `(N,)` of real and of class `labels` against not."""
+        scores, classes = self.linear(features), self.mapping(None, labels)
+        return DiscriminatorOutput((scores * classes).sum(1) * scores.shape[1] ** -0.5, features)

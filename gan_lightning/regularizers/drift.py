@@ -1,0 +1,26 @@
+"""A weak pull of the critic's scores to zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from gan_lightning.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class Drift(Regularizer):
+    """weight * E D(x)^2 on real images, since a critic's scores are free up to a constant.
+
+    Karras et al. 2017, arXiv 1710.10196.
+    """
+
+    def __init__(self, weight: float = 0.001, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the mean squared logit of the real images."""
+        return step.real_logits.square().mean()

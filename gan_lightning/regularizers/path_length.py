@@ -1,0 +1,75 @@
+"""Path length: equal steps in a generator's styles change the image by equal amounts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.networks.styles import StyleGenerator
+from gan_lightning.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class PathLength(Regularizer, nn.Module):
+    """weight * E (|J^T y| - a)^2, J the image's derivative by the styles, y ~ N(0, 1 / pixels), a its running mean.
+
+    The norm is the root of the mean over layers of the squared norm in each. Karras et al. 2019, arXiv 1912.04958.
+
+    decay: what a step puts into the running mean `mean`, which is part of the checkpoint and shared by all processes.
+    batch_shrink: of the batch every this many-th sample is used.
+    """
+
+    player: ClassVar[str] = "generator"
+    mean: Tensor
+
+    def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, batch_shrink: int = 2) -> None:
+        nn.Module.__init__(self)
+        Regularizer.__init__(self, weight, every)
+        if not 0 < decay <= 1 or batch_shrink < 1:
+            raise UserError(
+                f"regularizer.path_length got decay={decay} and batch_shrink={batch_shrink}: decay lies in (0, 1], and "
+                "batch_shrink is at least 1."
+            )
+        self.decay, self.batch_shrink = decay, batch_shrink
+        self.register_buffer("mean", torch.zeros(()))
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the mean squared distance of the path lengths to their running mean, after moving that."""
+        lengths = self._lengths(step)
+        self.mean.lerp_(step.average(lengths.mean()), self.decay)
+        return (lengths - self.mean).square().mean()
+
+    def _lengths(self, step: Step) -> Tensor:
+        """Return the path lengths `(N / batch_shrink,)`."""
+        generator, keep = step.generator, slice(None, None, self.batch_shrink)
+        if not isinstance(generator, StyleGenerator):
+            raise UserError(
+                f"regularizer=path_length needs a generator with styles, which {type(generator).__name__} has not: use "
+                "model=stylegan2, or drop the regulariser."
+            )
+        labels = step.fake_labels[keep] if generator.num_classes and step.fake_labels is not None else None
+        further = {name: values[keep] for name, values in step.generator_inputs.items()}
+        with torch.autocast(step.latents.device.type, enabled=False):
+            styles = generator.styles(step.latents[keep], labels, **further)
+            images = generator.synthesis(styles)
+            return path_lengths(images, styles, _noise(step, images.shape[1:])[keep])
+
+
+def _noise(step: Step, shape: torch.Size) -> Tensor:
+    return step.draw("path length", lambda n, stream: torch.randn(n, *shape, generator=stream, device=stream.device))
+
+
+def path_lengths(images: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
+    """Return `(N,)` norms of J^T y by `styles` `(N, layers, style_dim)`, differentiable.
+
+    noise: y times the root of the number of pixels, N(0, 1) of the images' shape `(N, C, H, W)`.
+    """
+    projection = (images * noise).sum() / math.sqrt(images.shape[2] * images.shape[3])
+    (gradients,) = torch.autograd.grad(projection, styles, create_graph=True)
+    return gradients.square().sum(2).mean(1).sqrt()
