@@ -32,7 +32,7 @@ class DeepGeneratorBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, double: bool, condition_dim: int) -> None:
         super().__init__()
         hidden = max(inputs // 4, 1)
-        self.outputs, self.double = outputs, double
+        self.outputs, self.doubles = outputs, double
         self.residual = ConditionalSequential(
             *_activated(inputs, condition_dim),
             nn.Conv2d(inputs, hidden, 1),
@@ -48,7 +48,7 @@ class DeepGeneratorBlock(nn.Module):
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Map `(N, inputs, H, W)` to `(N, outputs, H, W)`, or 2H and 2W, under conditions `(N, condition_dim)`."""
         kept = inputs[:, : self.outputs]
-        return self.residual(inputs, condition) + (interpolate(kept, scale_factor=2) if self.double else kept)
+        return self.residual(inputs, condition) + (interpolate(kept, scale_factor=2) if self.doubles else kept)
 
 
 def _activated(channels: int, condition_dim: int) -> list[nn.Module]:

@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot, relu
 from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels, required
 from gan_lightning.networks.layers.attention import SelfAttention
-from gan_lightning.networks.layers.initialisation import initialise
+from gan_lightning.networks.layers.initialisation import initialise, weighted_layers
 from gan_lightning.networks.layers.normalisation import ConditionalBatchNorm2d, ConditionalSequential, condition_dim
 from gan_lightning.networks.layers.residual import (
     DiscriminatorBlock,
@@ -73,7 +73,8 @@ class ResNetGenerator(Generator):
                 self.blocks.append(SelfAttention(after))
         self.image = image_layers(widths[-1], channels)
         initialise(self, skip=(ConditionalBatchNorm2d,))
-        nn.init.xavier_uniform_(self.image[2].weight)
+        for layer in weighted_layers(self.image):
+            nn.init.xavier_uniform_(layer.weight)
         if spectral_norm:
             spectrally_normalise(self, skip=(ConditionalBatchNorm2d,))
 

@@ -9,14 +9,14 @@ from torch import nn
 
 from gan_lightning.errors import UserError
 
-WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
 
 
-def weighted_layers(network: nn.Module, skip: tuple[type[nn.Module], ...] = ()) -> Iterator[nn.Module]:
+def weighted_layers(network: nn.Module, skip: tuple[type[nn.Module], ...] = ()) -> Iterator[Weighted]:
     """Yield the convolutions, linear layers and embeddings of `network` that are not inside a module of type `skip`."""
     if isinstance(network, skip):
         return
-    if isinstance(network, WEIGHTED):
+    if isinstance(network, Weighted):
         yield network
     for child in network.children():
         yield from weighted_layers(child, skip)
