@@ -60,8 +60,8 @@ def _saved(folder: Path, composed: DictConfig) -> DictConfig:
         config = OmegaConf.load(path)
     except (YAMLError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a run's configuration: {' '.join(str(error).split())}.") from error
-    missing = [name for name in composed if not OmegaConf.is_dict(config) or name not in config]
-    if missing and not NEEDED.isdisjoint(map(str, missing)):
+    missing = [str(name) for name in composed if not OmegaConf.is_dict(config) or name not in config]
+    if missing and not NEEDED.isdisjoint(missing):
         raise UserError(f"{path} is no configuration of a run: it has no {missing[0]}.")
     return cast(DictConfig, OmegaConf.merge({name: composed._get_node(name) for name in missing}, config))
 
