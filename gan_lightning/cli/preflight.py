@@ -49,7 +49,8 @@ def check(config: DictConfig) -> None:
     """Raise UserError for the first thing in `config` that cannot work."""
     check_trainer_flags(config.trainer)
     check_strategy(config.trainer)
-    check_known(config)
+    if config.resume is None:  # a run's own keys were read when it began, and its file may have them resolved
+        check_known(config)
     check_points(config)
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
@@ -58,6 +59,7 @@ def check(config: DictConfig) -> None:
         check_optimizer(config, player)
     check_conditioning(config)
     check_batch_norm(config)
+    check_styles(config)
     check_devices(config.trainer)
     check_batch_size(config)
     check_sweep(config.trainer)
@@ -113,6 +115,19 @@ def check_batch_norm(config: DictConfig) -> None:
             raise UserError(
                 f"regularizer={name} takes each image's own gradient, which batch norm in the discriminator mixes with "
                 "the others: set model.discriminator.backbone.norm=layer (or none), or drop the regulariser."
+            )
+
+
+def check_styles(config: DictConfig) -> None:
+    """Refuse a regulariser of a generator's styles where the generator has none."""
+    generator = config.model.get("generator") or {}
+    if "_target_" not in generator or hasattr(_located("model.generator", generator._target_), "styles"):
+        return
+    for name, node in config.regularizer.items():
+        if getattr(get_object(node._target_), "needs_styles", False):
+            raise UserError(
+                f"regularizer={name} needs a generator with styles, which {generator._target_.rpartition('.')[2]} has "
+                "not: use model=stylegan2, or drop the regulariser."
             )
 
 

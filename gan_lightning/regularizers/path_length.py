@@ -21,11 +21,13 @@ class PathLength(Regularizer, nn.Module):
 
     The norm is the root of the mean over layers of the squared norm in each. Karras et al. 2019, arXiv 1912.04958.
 
+    needs_styles: a generator without them is refused before training.
     decay: what a step puts into the running mean `mean`, which is part of the checkpoint and shared by all processes.
     batch_shrink: of the batch every this many-th sample is used.
     """
 
     player: ClassVar[str] = "generator"
+    needs_styles: ClassVar[bool] = True
     mean: Tensor
 
     def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, batch_shrink: int = 2) -> None:

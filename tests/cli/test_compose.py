@@ -20,7 +20,17 @@ CONF = Path(__file__).parents[2] / "conf"
 SEVERAL = ("regularizer", "metrics", "callbacks", "logger")
 WITH_THE_MODEL = ("loss", "regularizer", "conditioning", "optim", "schedule", "data")
 ALONE = ("metrics", "extractor", "trainer", "callbacks", "logger", "experiment")
-SMALL: dict[str, Any] = {"width": 4, "max_width": 8, "hidden": [8], "pieces": 2, "depth": 1, "latent_dim": 4}
+SMALL: dict[str, Any] = {
+    "channel_max": 8,
+    "style_dim": 8,
+    "mapping_layers": 1,
+    "width": 4,
+    "max_width": 8,
+    "hidden": [8],
+    "pieces": 2,
+    "depth": 1,
+    "latent_dim": 4,
+}
 
 
 def options(group: str) -> list[str]:
@@ -58,6 +68,8 @@ def expected(model: str, group: str, option: str, config: DictConfig) -> tuple[s
     """Return what the refusal has to name, () for a combination that makes sense."""
     if group == "data" and (option in ("ring", "grid")) != (model == "mlp2d"):
         return ("model=mlp2d", option) if model == "mlp2d" else ("model=mlp2d", option.capitalize())
+    if option == "path_length" and "mapping_layers" not in config.model.generator:
+        return (option, "model=stylegan2")
     norm = OmegaConf.select(config, "model.discriminator.backbone.norm")
     return ("gradient_penalty", "backbone.norm") if option == "gradient_penalty" and norm == "batch" else ()
 
@@ -135,7 +147,8 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_choice_of_a_game_runs(group: str, option: str, run_folder: Path) -> None:
-    config = tiny("data=digits", "callbacks=[nan_guard]", "logger=[]", choose(group, option))
+    model = "stylegan2" if option == "path_length" else "dcgan"
+    config = tiny(f"model={model}", "data=digits", "callbacks=[nan_guard]", "logger=[]", choose(group, option))
     if option == "gradient_penalty":
         config.model.discriminator.backbone.norm = "layer"
     loaded = run(config, run_folder)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gan_lightning.cli.preflight import check_arguments
 from gan_lightning.data import Digits
 from gan_lightning.errors import UserError
 from gan_lightning.modules import ProgressiveGAN
@@ -113,3 +114,10 @@ def test_options_reach_the_game_and_networks_must_grow():
         ProgressiveGAN(DCGANGenerator(8, 1, width=8), Discriminator(DCGANBackbone(8, 1, width=8)))
     with pytest.raises(UserError, match="start_resolution=32 is larger than the images: set it to 16"):
         gan(start_resolution=32)
+
+
+def test_a_misspelt_option_is_found_among_those_passed_on():
+    node = {"_target_": "gan_lightning.modules.ProgressiveGAN", "growth": None, "d_steps": 1}
+    check_arguments("model", node)
+    with pytest.raises(UserError, match="model has no option d_stepz: ProgressiveGAN takes d_steps"):
+        check_arguments("model", {**node, "d_stepz": 1})
