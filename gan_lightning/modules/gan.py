@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_lightning.augment import Augment
 from gan_lightning.errors import UserError
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
 from gan_lightning.modules.base import AdversarialModule
@@ -37,6 +38,7 @@ class GAN(AdversarialModule):
     loss: non-saturating by default.
     generator_loss: how the generator uses it; plainly by default.
     regularizers: by name, as they are logged; penalties and constraints.
+    augment: of what the discriminator sees, real and fake, in both players' turns; None for none.
     generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
     schedule: factor on both learning rates over the run's progress (0 to 1), None for constant.
     d_steps: steps of the discriminator for each of the generator.
@@ -59,6 +61,7 @@ class GAN(AdversarialModule):
         loss: AdversarialLoss | None = None,
         generator_loss: GeneratorLoss | None = None,
         regularizers: Mapping[str, Regularizer | Constraint] | None = None,
+        augment: Augment | None = None,
         generator_optimizer: OptimizerFactory = ADAM,
         discriminator_optimizer: OptimizerFactory = ADAM,
         schedule: Schedule | None = None,
@@ -85,6 +88,7 @@ class GAN(AdversarialModule):
         # Those with a state are modules, and belong into the checkpoint.
         stateful = {name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)}
         self.regularizer_state = nn.ModuleDict(stateful)
+        self.augment = augment
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.schedule, self.d_steps = schedule, d_steps
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
@@ -141,6 +145,8 @@ class GAN(AdversarialModule):
         steady = {name: p for name, p in self._penalties(player).items() if p.every == 1}
 
         def total(step: Step) -> dict[str, Tensor]:
+            if self.augment is not None and player == "discriminator":
+                self.augment.observe(step)
             return loss(step) | self.head_loss(step, player) | {name: p(step) for name, p in steady.items()}
 
         wanted = frozenset().union(*[p.differentiates for p in steady.values()])
@@ -201,6 +207,8 @@ class GAN(AdversarialModule):
                 f"strategy {type(strategy).__name__} cannot train a GAN, whose players step one at a time: pass "
                 "strategy=gan_lightning.ReplicaStrategy() to the Trainer (trainer=ddp on the command line)."
             )
+        if self.augment is not None:
+            self.augment.check(self.generator.image_shape)
         optimizers = dict(zip(self.players, self._lightning_optimizers(), strict=True))
         self.engine = Engine(
             self.phases(),
@@ -237,16 +245,29 @@ class GAN(AdversarialModule):
             seed=self.seed,
             iteration=self.iteration,
             rows=Rows(rank * size, rank * size + size, images),
+            augment=self._begin_augment(),
             share_fakes=self.engine.shares_fakes(self.iteration),
             low_precision=self._low_precision,
         )
         self.engine.run(step, measure)
         if self.generator_ema is not None:
             self.average.update(images, self.images_seen)
+        if self.augment is not None:
+            self._finish_augment(self.augment, images)
         self.iteration += 1
         self.images_seen += images
         if measure:
             self.flush()
+
+    def _begin_augment(self) -> Augment | None:
+        if self.augment is not None:
+            self.augment.begin(self.images_seen, self._total_images)
+        return self.augment
+
+    def _finish_augment(self, augment: Augment, images: int) -> None:
+        augment.finish(self.iteration, images)
+        for name, value in augment.scalars().items():
+            self.scalars.add(name, value)
 
     def _set_learning_rates(self) -> None:
         if self.schedule is not None:

@@ -63,14 +63,64 @@ class GradientPenalty(Regularizer):
         super().__init__(weight, every)
 
     def penalty(self, step: Step) -> Tensor:
-        """Return the mean squared distance of the gradient's norm to 1, one interpolation a sample."""
-        between = interpolate(step).requires_grad_()
-        logits = step.discriminate(between, step.labels).logits
-        squared = input_gradients(logits, between).square().sum(1)
-        return ((squared + 1e-12).sqrt() - 1).square().mean()  # the root's slope at 0 is infinite
+        """Return the mean squared distance of the gradient's norm to 1, one point a sample."""
+        return (norms(step, self.points(step)) - 1).square().mean()
+
+    def points(self, step: Step) -> Tensor:
+        """Return where the gradient is taken."""
+        return interpolate(step)
+
+
+class OneSidedGradientPenalty(GradientPenalty):
+    """weight * E max(0, |grad D(x)| - 1)^2 between real and fake: WGAN-LP. Petzka et al. 2017, arXiv 1709.08894."""
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the mean squared excess of the gradient's norm over 1."""
+        return (norms(step, self.points(step)) - 1).relu().square().mean()
+
+
+class MaxGradientPenalty(GradientPenalty):
+    """weight * max |grad D(x)|^2 over points between real and fake. Zhou et al. 2019, arXiv 1902.05687.
+
+    The maximum is over one process's samples: with several processes the penalty is the mean of their maxima.
+    """
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the largest squared gradient norm."""
+        return norms(step, self.points(step)).square().max()
+
+
+class DRAGAN(GradientPenalty):
+    """weight * E (|grad D(x)| - 1)^2 around the real images only. Kodali et al. 2017, arXiv 1705.07215.
+
+    x + alpha * delta, with alpha ~ U[0, 1) a sample, and delta = noise * std(batch) * U[0, 1) a pixel.
+
+    noise: 0.5 in the authors' code.
+    """
+
+    forbids_batch_norm = False  # the paper's own networks have it
+
+    def __init__(self, weight: float = 10.0, noise: float = 0.5, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.noise = noise
+
+    def points(self, step: Step) -> Tensor:
+        """Return the disturbed real images."""
+        real = step.shown("real").detach().float()
+        mean = step.average(real.mean())
+        deviation = step.average((real - mean).square().mean()).sqrt()
+        alpha = step.uniform("dragan alpha", *[1] * (real.ndim - 1))
+        return real + alpha * self.noise * deviation * step.uniform("dragan noise", *real.shape[1:])
+
+
+def norms(step: Step, points: Tensor) -> Tensor:
+    """Return |grad D| at each of `points` `(N, ...)`: `(N,)`, differentiable by D's parameters."""
+    points = points.requires_grad_()
+    gradients = input_gradients(step.discriminate(points, step.labels).logits, points)
+    return (gradients.square().sum(1) + 1e-12).sqrt()  # the root's slope at 0 is infinite
 
 
 def interpolate(step: Step) -> Tensor:
-    """Return epsilon x + (1 - epsilon) G(z), with one epsilon ~ U[0, 1) a sample."""
-    real, fake = step.real.detach().float(), step.fake.detach().float()
+    """Return epsilon x + (1 - epsilon) G(z) of the images as D is shown them, with one epsilon ~ U[0, 1) a sample."""
+    real, fake = step.shown("real").detach().float(), step.shown("fake").detach().float()
     return torch.lerp(fake, real, step.uniform("interpolation", *[1] * (real.ndim - 1)))

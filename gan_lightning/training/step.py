@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.augment.base import Augment, Draw
 from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
 from gan_lightning.training.distributed import mean_over_processes
 from gan_lightning.training.random import draw_latents
@@ -27,6 +28,22 @@ class Rows:
     total: int
 
 
+@dataclass(frozen=True)
+class PrefixedDraw:
+    """A step's random numbers for purposes whose names begin with `prefix`."""
+
+    step: Step
+    prefix: str
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """Return U[0, 1) numbers `(N, *shape)`."""
+        return self.step.uniform(f"{self.prefix}/{purpose}", *shape)
+
+    def normal(self, purpose: str, *shape: int) -> Tensor:
+        """Return N(0, 1) numbers `(N, *shape)`."""
+        return self.step.normal(f"{self.prefix}/{purpose}", *shape)
+
+
 class Step:
     """The batch and lazily computed latents, fakes and logits; losses and regularisers read only this.
 
@@ -35,6 +52,7 @@ class Step:
 
     batch: `image` float in [-1, 1], `label` int64 where there are labels.
     share_fakes: the generator has its turn in this iteration, so fakes are made once, with their graph, for both.
+    augment: of all images that the discriminator judges, None for none.
     low_precision: forwards run under autocast or compiled, so penalties need a float32 pass of their own.
     """
 
@@ -47,6 +65,7 @@ class Step:
         seed: int = 0,
         iteration: int = 0,
         rows: Rows | None = None,
+        augment: Augment | None = None,
         share_fakes: bool = False,
         low_precision: bool = False,
     ) -> None:
@@ -54,7 +73,7 @@ class Step:
         self.batch, self.seed, self.iteration = batch, seed, iteration
         self.size = len(batch["image"])
         self.rows = rows or Rows(0, self.size, self.size)
-        self.share_fakes, self.low_precision = share_fakes, low_precision
+        self.augment, self.share_fakes, self.low_precision = augment, share_fakes, low_precision
         self.differentiates: frozenset[str] = frozenset()
         self.mover = ""
         self._cache: dict[str, tuple[frozenset[str], Any]] = {}
@@ -91,12 +110,21 @@ class Step:
         device = self.batch["image"].device
         return self.draw(purpose, lambda n, stream: torch.rand(n, *shape, generator=stream, device=device))
 
+    def normal(self, purpose: str, *shape: int) -> Tensor:
+        """Return N(0, 1) numbers `(N, *shape)`."""
+        device = self.batch["image"].device
+        return self.draw(purpose, lambda n, stream: torch.randn(n, *shape, generator=stream, device=device))
+
+    def numbers(self, prefix: str) -> Draw:
+        """Return a source of this process's random numbers, for purposes whose names begin with `prefix`."""
+        return PrefixedDraw(self, prefix)
+
     # What losses and regularisers read -----------------------------------------------------------------------------
 
     @property
     def real(self) -> Tensor:
         """Real images `(N, C, H, W)` in [-1, 1], or points `(N, 2)`."""
-        return self._cached("real", {"discriminator"}, lambda: self._leaf(self.batch["image"], "real"))
+        return self._cached("real", {"discriminator"}, lambda: self._leaf(self._real(), "real"))
 
     @property
     def labels(self) -> Tensor | None:
@@ -106,7 +134,7 @@ class Step:
     @property
     def latents(self) -> Tensor:
         """Latents `(N, latent_dim)`, the generator's codes among them where it has some."""
-        return self._cached("latents", set(), self._draw_latents)
+        return self._cached("latents", set(), lambda: self.fresh_latents("latents"))
 
     @property
     def fake_labels(self) -> Tensor | None:
@@ -133,10 +161,18 @@ class Step:
             return self._cached("attached", {"generator"}, self._generate)
         return self._cached("detached", {"generator", "discriminator"}, self._detached_fake)
 
+    def shown(self, which: str) -> Tensor:
+        """Return the images, "real" or "fake", as the discriminator is shown them: augmented."""
+        images = self.real if which == "real" else self.fake
+        if self.augment is None:
+            return images
+        needs = {"discriminator"} if which == "real" else {"discriminator", "generator"}
+        return self._cached(f"shown {which}", needs, lambda: self._augmented(images, which))
+
     @property
     def real_output(self) -> DiscriminatorOutput:
         """What the discriminator says of the real images."""
-        return self._cached("real_output", {"discriminator"}, lambda: self._judge(self.real, self.labels))
+        return self._cached("real_output", {"discriminator"}, lambda: self._judge(self.shown("real"), self.labels))
 
     @property
     def fake_output(self) -> DiscriminatorOutput:
@@ -163,12 +199,28 @@ class Step:
         if which in self.differentiates and not self.low_precision:
             return images, self.real_logits if which == "real" else self.fake_logits
         leaf = images.detach().float().requires_grad_()
-        return leaf, self.discriminate(leaf, self.labels if which == "real" else self.fake_labels).logits
+        labels = self.labels if which == "real" else self.fake_labels
+        return leaf, self.discriminate(self._augmented(leaf, which), labels).logits
+
+    def judge(self, images: Tensor, which: str) -> DiscriminatorOutput:
+        """Run the discriminator on images in the place of "real" or "fake": with the same labels and augmentation."""
+        return self._judge(self._augmented(images, which), self.labels if which == "real" else self.fake_labels)
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Run the generator uncached on `latents` `(N, latent_dim)` for classes `labels`, where it has classes."""
+        return self.generator(latents, labels if self._generator_is_conditional else None, **self.generator_inputs)
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         """Run the discriminator uncached, in float32 and not compiled: the way for input gradients."""
         with torch.autocast(images.device.type, enabled=False):
             return as_output(self.discriminator.forward(images.float(), labels))
+
+    def fresh_latents(self, purpose: str) -> Tensor:
+        """Return latents `(N, latent_dim)` of a stream of their own, drawn as `latents` are."""
+        distribution = getattr(self.generator, "latent_distribution", "normal")
+        z = self.draw(purpose, lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
+        codes = getattr(self.generator, "codes", None)
+        return z if codes is None else codes.write(z, self.draw(f"codes of {purpose}", codes.draw))
 
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -184,19 +236,23 @@ class Step:
         return as_output(self.discriminator(images, labels))
 
     def _judge_fakes(self) -> DiscriminatorOutput:
-        output = self._judge(self.fake, self.fake_labels)
+        output = self._judge(self.shown("fake"), self.fake_labels)
         output.extras["latents"] = self.latents
         return output
+
+    def _real(self) -> Tensor:
+        return self.batch["image"] if self.augment is None else self.augment.real(self)
+
+    def _augmented(self, images: Tensor, which: str) -> Tensor:
+        """Augment in float32, with numbers of this turn's own: the gradients reach the images as they were."""
+        if self.augment is None:
+            return images
+        with torch.autocast(images.device.type, enabled=False):
+            return self.augment(images.float(), self.numbers(f"augment/{which}/{self.mover}"))
 
     def _leaf(self, images: Tensor, which: str) -> Tensor:
         wanted = which in self.differentiates and not self.low_precision
         return images.detach().requires_grad_() if wanted else images
-
-    def _draw_latents(self) -> Tensor:
-        distribution = getattr(self.generator, "latent_distribution", "normal")
-        z = self.draw("latents", lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
-        codes = getattr(self.generator, "codes", None)
-        return z if codes is None else codes.write(z, self.draw("codes", codes.draw))
 
     def _draw_labels(self) -> Tensor:
         classes, device = self.generator.num_classes, self.batch["image"].device
@@ -208,8 +264,7 @@ class Step:
         return {name: values[self.rows.start : self.rows.stop] for name, values in drawn.items()}
 
     def _generate(self) -> Tensor:
-        labels = self.fake_labels if self._generator_is_conditional else None
-        return self.generator(self.latents, labels, **self.generator_inputs)
+        return self.generate(self.latents, self.fake_labels)
 
     def _detached_fake(self) -> Tensor:
         if self.share_fakes:
@@ -230,6 +285,7 @@ class Step:
             seed=self.seed,
             iteration=self.iteration,
             rows=rows,
+            augment=self.augment,
             low_precision=self.low_precision,
         )
         piece.begin(self.mover, self.differentiates)

@@ -1,0 +1,10 @@
+"""Augmentations of what the discriminator sees: the same for real and fake, in both players' turns."""
+
+from gan_lightning.augment.ada import ADA
+from gan_lightning.augment.apa import APA
+from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.diffaugment import DiffAugment
+from gan_lightning.augment.flip_and_shift import FlipAndShift
+from gan_lightning.augment.instance_noise import InstanceNoise
+
+__all__ = ["ADA", "APA", "Augment", "DiffAugment", "Draw", "FlipAndShift", "InstanceNoise"]

@@ -1,0 +1,154 @@
+"""Adaptive discriminator augmentation: Karras et al. 2020, arXiv 2006.06676."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gan_lightning.augment.adaptive import Adaptive
+from gan_lightning.augment.base import Draw
+from gan_lightning.augment.moves import affine, flip, per_sample, quarter_turns, shift
+from gan_lightning.augment.spectrum import BANDS, amplify, balanced_gains, recolor
+from gan_lightning.errors import UserError
+
+OCTAVE = math.log(2)
+
+
+class Chances:
+    """What each sample does of a group's operations: each with probability p, one for all or `(operations,)`."""
+
+    def __init__(self, draw: Draw, group: str, p: Tensor, operations: int) -> None:
+        places, chances = draw.uniform(group, 2, operations).unbind(1)
+        chosen = chances < p
+        self.chosen, self.any = chosen.unbind(1), chosen.any(1)
+        self.uniform = places.unbind(1)
+        self.normal = draw.normal(f"{group} strengths", operations).unbind(1)
+
+    def where(self, operation: int, value: Tensor, otherwise: float) -> Tensor:
+        """Return `value` `(N,)` for samples that do the operation."""
+        return torch.where(self.chosen[operation], value, otherwise)
+
+    def factor(self, operation: int, octaves: float) -> Tensor:
+        """Return a log-normal factor of the given spread in octaves, else 1."""
+        return self.where(operation, torch.exp(self.normal[operation] * (octaves * OCTAVE)), 1.0)
+
+    def angle(self, operation: int) -> Tensor:
+        """Return any angle in radians, else 0."""
+        return self.where(operation, (self.uniform[operation] * 2 - 1) * math.pi, 0.0)
+
+    def apply(self, changed: Tensor, images: Tensor) -> Tensor:
+        """Return the images changed for samples that do any operation: the others stay bit for bit."""
+        return torch.where(per_sample(self.any, images), changed, images)
+
+
+def blit(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Mirror, turn by right angles, and shift by up to an eighth in whole pixels, reflecting at the edge."""
+    chances = Chances(draw, "blit", p, 4)
+    images = flip(images, chances.chosen[0] & (chances.uniform[0] < 0.5))
+    images = quarter_turns(images, chances.where(1, (chances.uniform[1] * 4).floor(), 0.0))
+    height, width = images.shape[2:]
+    right = ((chances.uniform[2] * 2 - 1) * width / 8).round()
+    down = ((chances.uniform[3] * 2 - 1) * height / 8).round()
+    return shift(images, chances.where(2, right, 0.0), chances.where(2, down, 0.0), reflect=True)
+
+
+def geometry(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Scale, rotate, stretch along any axis, and shift by fractions of a pixel."""
+    once = 1 - (1 - p).sqrt()  # two rotations, of which any happens with probability p
+    chances = Chances(draw, "geometry", torch.stack([p, once, p, once, p, torch.zeros_like(p)]), 6)
+    scale, stretch = chances.factor(0, 0.2), chances.factor(2, 0.2)
+    matrix = rotation(chances.angle(1)) @ torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
+    matrix = matrix @ rotation(chances.angle(3)) / scale[:, None, None]
+    # An eighth of the size, in units in which the size is 2.
+    by = torch.stack([chances.where(4, chances.normal[i] / 4, 0.0) for i in (4, 5)], 1)[:, :, None]
+    return chances.apply(affine(images, torch.cat([matrix, matrix @ by], 2)), images)
+
+
+def rotation(angle: Tensor) -> Tensor:
+    """Return `(N, 2, 2)` matrices that rotate by `angle` `(N,)`."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+
+
+def color(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Change brightness, contrast, luma's sign, hue and saturation."""
+    chances = Chances(draw, "color", p, 5)
+    brightness = chances.where(0, chances.normal[0] * 0.2, 0.0)
+    invert = chances.chosen[2] & (chances.uniform[2] < 0.5)
+    changed = recolor(images, brightness, chances.factor(1, 0.5), invert, chances.angle(3), chances.factor(4, 1.0))
+    return chances.apply(changed, images)
+
+
+def band_filter(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Amplify or dampen octaves of the spectrum."""
+    chances = Chances(draw, "filter", p, BANDS)
+    gains = balanced_gains(torch.stack([chances.factor(band, 1.0) for band in range(BANDS)], 1))
+    return chances.apply(amplify(images, gains), images)
+
+
+def noise(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Add noise of a standard deviation |N(0, 0.1^2)|."""
+    chances = Chances(draw, "noise", p, 1)
+    deviation = per_sample(chances.normal[0].abs() * 0.1, images)
+    return chances.apply(images + deviation * draw.normal("noise", *images.shape[1:]), images)
+
+
+def cutout(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
+    """Set a square of half the size to zero; it may reach beyond the edge."""
+    chances = Chances(draw, "cutout", p, 2)
+    across, down = (
+        ((torch.arange(size, device=images.device) + 0.5) / size - centre[:, None]).abs() >= 0.25
+        for size, centre in ((images.shape[3], chances.uniform[0]), (images.shape[2], chances.uniform[1]))
+    )
+    kept = down[:, :, None] | across[:, None, :] | ~chances.chosen[0][:, None, None]
+    return images * kept[:, None]
+
+
+GROUPS: dict[str, Callable[[Tensor, Draw, Tensor], Tensor]] = {
+    "blit": blit,
+    "geometry": geometry,
+    "color": color,
+    "filter": band_filter,
+    "noise": noise,
+    "cutout": cutout,
+}
+
+
+class ADA(Adaptive):
+    """Augments with a probability p that keeps the discriminator from overfitting. Karras et al. 2020, 2006.06676.
+
+    The operations and their strengths are the paper's; its wavelet filters are not: a bicubic warp on 2 x 2 samples a
+    pixel and octave bands by binomial filters are in their place.
+
+    groups: of operations, in the order in which they are applied; "blit", "geometry", "color" as in the paper's
+        experiments, or also "filter", "noise", "cutout". Raises UserError for others.
+    p, target, interval, kimg: as of Adaptive.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[str] = ("blit", "geometry", "color"),
+        p: float = 0.0,
+        target: float | None = 0.6,
+        interval: int = 4,
+        kimg: float = 500.0,
+    ) -> None:
+        super().__init__(p, target, interval, kimg)
+        if isinstance(groups, str) or any(name not in GROUPS for name in groups):
+            raise UserError(f"augment.groups={groups} is not known: it is a list out of {', '.join(GROUPS)}.")
+        self.groups = list(groups)
+
+    def check(self, image_shape: tuple[int, ...]) -> None:
+        """Raise UserError where images of `image_shape` cannot be augmented."""
+        super().check(image_shape)
+        if "blit" in self.groups and image_shape[1] != image_shape[2]:
+            raise UserError(f"augment.groups: blit turns images by right angles, and {image_shape} is not square.")
+
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Return the augmented images, differentiable by `images`; those not chosen stay bit for bit."""
+        for name in self.groups:
+            images = GROUPS[name](images, draw, self.p)
+        return images

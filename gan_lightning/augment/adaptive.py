@@ -1,0 +1,62 @@
+"""A probability that follows how well the discriminator tells the training images: Karras et al. 2020, 2006.06676."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gan_lightning.augment.base import Augment
+from gan_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class Adaptive(Augment):
+    """Raises p while E sign D(x) on real images is above `target`, a sign of overfitting, and lowers it below.
+
+    p, and the sum of signs since it was last adjusted, belong into the checkpoint and are equal in all processes.
+
+    p: at the start, from 0 to 1.
+    target: None leaves p as it is.
+    interval: iterations between two adjustments.
+    kimg: thousands of images in which p could go from 0 to 1.
+    """
+
+    p: Tensor
+    sign: Tensor
+    signs: Tensor
+
+    def __init__(self, p: float = 0.0, target: float | None = 0.6, interval: int = 4, kimg: float = 500.0) -> None:
+        super().__init__()
+        if not 0 <= p <= 1 or interval < 1 or kimg <= 0:
+            raise UserError(
+                f"augment got p={p}, interval={interval} and kimg={kimg}: p lies in [0, 1], interval is at least 1, "
+                "kimg above 0."
+            )
+        self.target, self.interval, self.kimg = target, interval, kimg
+        self.register_buffer("p", torch.tensor(float(p)))
+        self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
+        self.register_buffer("sign", torch.zeros(()))  # their mean at the last adjustment
+
+    @torch.no_grad()
+    def observe(self, step: Step) -> None:
+        """Add the mean sign of D(x) on the real images, over all processes."""
+        if self.target is not None:
+            self.signs[0] += step.average(step.real_logits.sign().float().mean())
+            self.signs[1] += 1
+
+    @torch.no_grad()
+    def finish(self, iteration: int, images: int) -> None:
+        """Adjust p after every `interval` iterations, by what these are of `kimg`."""
+        if self.target is not None and (iteration + 1) % self.interval == 0:
+            self.sign.copy_(self.signs[0] / self.signs[1])
+            by = images * self.interval / (self.kimg * 1000)
+            self.p.add_((self.sign - self.target).sign() * by).clamp_(0, 1)
+            self.signs.zero_()
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return p, and the mean sign that it follows."""
+        return {"augment/p": self.p, "augment/sign": self.sign}

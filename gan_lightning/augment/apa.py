@@ -1,0 +1,37 @@
+"""Adaptive pseudo augmentation: Jiang et al. 2021, arXiv 2111.06849."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gan_lightning.augment.adaptive import Adaptive
+from gan_lightning.augment.base import Draw
+from gan_lightning.augment.moves import per_sample
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class APA(Adaptive):
+    """Passes off generated images as real ones with probability p, to deceive an overfitting discriminator.
+
+    They are made of latents of their own, with the labels of the images that they replace. Jiang et al. 2021,
+    arXiv 2111.06849. Arguments as of Adaptive.
+    """
+
+    images_only = False
+
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Return the images as they are: this augmentation replaces real ones."""
+        return images
+
+    def real(self, step: Step) -> Tensor:
+        """Return the batch's images, some of them replaced."""
+        images = step.batch["image"]
+        deceive = per_sample(step.uniform("deception") < self.p, images)
+        with torch.no_grad():
+            pseudo = step.generate(step.fresh_latents("pseudo latents"), step.labels)
+        return torch.where(deceive, pseudo.to(images.dtype), images)

@@ -1,0 +1,73 @@
+"""DiffAugment: Zhao et al. 2020, arXiv 2006.10738."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.moves import per_sample, shift
+from gan_lightning.errors import UserError
+
+
+def color(images: Tensor, draw: Draw) -> Tensor:
+    """Change brightness by U(-0.5, 0.5), saturation by a factor of U(0, 2), contrast by one of U(0.5, 1.5)."""
+    brightness, saturation, contrast = (per_sample(u, images) for u in draw.uniform("color", 3).unbind(1))
+    images = images + (brightness - 0.5)
+    grey = images.mean(1, keepdim=True)
+    images = grey + (images - grey) * (2 * saturation)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return mean + (images - mean) * (contrast + 0.5)
+
+
+def translation(images: Tensor, draw: Draw) -> Tensor:
+    """Shift by up to an eighth of the size both ways; zeros come in."""
+    right, down = draw.uniform("translation", 2).unbind(1)
+    height, width = (int(size / 8 + 0.5) for size in images.shape[2:])
+    return shift(images, integer(right, -width, width), integer(down, -height, height), reflect=False)
+
+
+def cutout(images: Tensor, draw: Draw) -> Tensor:
+    """Set a square of half the size to zero; it may reach beyond the edge."""
+    across, down = draw.uniform("cutout", 2).unbind(1)
+    height, width = images.shape[2:]
+    kept = _outside(integer(down, 0, height - height % 2), height)[:, :, None]
+    kept = kept | _outside(integer(across, 0, width - width % 2), width)[:, None, :]
+    return images * kept[:, None]
+
+
+def integer(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Map U[0, 1) numbers to whole ones from `low` to `high`, both included."""
+    return low + (uniform * (high - low + 1)).floor()
+
+
+def _outside(centre: Tensor, size: int) -> Tensor:
+    """Return `(N, size)`: which places lie outside of half the size around `centre` `(N,)`."""
+    half = int(size / 2 + 0.5)
+    place = torch.arange(size, device=centre.device) - (centre[:, None] - half // 2)
+    return (place < 0) | (place >= half)
+
+
+OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
+
+
+class DiffAugment(Augment):
+    """Colour, translation and cutout of every image, always on. Zhao et al. 2020, arXiv 2006.10738.
+
+    policy: which of them, in which order; none is the identity. Raises UserError for others.
+    """
+
+    def __init__(self, policy: Sequence[str] = ("color", "translation", "cutout")) -> None:
+        super().__init__()
+        unknown = [name for name in policy if name not in OPERATIONS]
+        if unknown or isinstance(policy, str):
+            raise UserError(f"augment.policy={policy} is not known: it is a list out of {', '.join(OPERATIONS)}.")
+        self.policy = list(policy)
+
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Return the augmented images, differentiable by `images`."""
+        for name in self.policy:
+            images = OPERATIONS[name](images, draw)
+        return images

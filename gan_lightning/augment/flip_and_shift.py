@@ -1,0 +1,30 @@
+"""The mild augmentation under which consistency is asked for."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.diffaugment import integer
+from gan_lightning.augment.moves import flip, shift
+
+
+class FlipAndShift(Augment):
+    """Mirrors every other image, and shifts all by a few pixels, reflecting at the edge.
+
+    Zhang et al. 2019, arXiv 1910.12027.
+
+    ratio: largest shift as a share of the size; the paper's 4 of 32 pixels.
+    mirror: whether to mirror; not for digits and letters.
+    """
+
+    def __init__(self, ratio: float = 0.125, mirror: bool = True) -> None:
+        super().__init__()
+        self.ratio, self.mirror = ratio, mirror
+
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Return the augmented images, differentiable by `images`."""
+        mirror, right, down = draw.uniform("flip and shift", 3).unbind(1)
+        height, width = (int(size * self.ratio) for size in images.shape[2:])
+        images = shift(images, integer(right, -width, width), integer(down, -height, height), reflect=True)
+        return flip(images, mirror < 0.5) if self.mirror else images

@@ -1,0 +1,84 @@
+"""Moves of each sample's pixels: shifts, quarter turns, and any affine map; all can be differentiated twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def per_sample(values: Tensor, images: Tensor) -> Tensor:
+    """Return `(N,)` values in a shape that broadcasts over `images` `(N, ...)`."""
+    return values.reshape(-1, *[1] * (images.ndim - 1))
+
+
+def flip(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror left and right the samples that are `chosen` `(N,)`."""
+    return torch.where(per_sample(chosen, images), images.flip(3), images)
+
+
+def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn square images by `turns` `(N,)` times 90 degrees, counterclockwise."""
+    images = torch.where(per_sample(turns % 4 >= 2, images), images.flip(2, 3), images)
+    return torch.where(per_sample(turns % 2 == 1, images), images.rot90(1, (2, 3)), images)
+
+
+def shift(images: Tensor, right: Tensor, down: Tensor, reflect: bool) -> Tensor:
+    """Shift by whole pixels `(N,)`; what comes in is a reflection (less than the image's size), or zero."""
+    return _shift_along(_shift_along(images, 3, right, reflect), 2, down, reflect)
+
+
+def _shift_along(images: Tensor, dim: int, by: Tensor, reflect: bool) -> Tensor:
+    size = images.shape[dim]
+    source = torch.arange(size, device=images.device) - by.long()[:, None]
+    inside = (source >= 0) & (source < size)
+    if reflect:  # about the middle of the outermost pixels
+        source = (size - 1) - ((size - 1) - source.abs()).abs()
+    shape = [len(images), 1, size, 1] if dim == 2 else [len(images), 1, 1, size]
+    moved = images.gather(dim, source.clamp(0, size - 1).reshape(shape).expand_as(images))
+    return moved if reflect else moved * inside.reshape(shape)
+
+
+def affine(images: Tensor, maps: Tensor) -> Tensor:
+    """Return each image as `maps` `(N, 2, 3)` reads it: from an output's place in [-1, 1]^2 to the input's.
+
+    Every pixel is the mean of 2 x 2 bicubic samples, so that a smaller image is not aliased; beyond the edges the
+    image is reflected.
+    """
+    size = [len(images), images.shape[1], 2 * images.shape[2], 2 * images.shape[3]]
+    grid = functional.affine_grid(maps, size, align_corners=False)
+    return functional.avg_pool2d(_Sample.apply(images, grid), 2)
+
+
+class _Sample(torch.autograd.Function):
+    """Reads images at a grid. Linear in them; PyTorch's own `grid_sample` can be differentiated only once."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (grid,) = ctx.saved_tensors
+        return _Spread.apply(gradients[0], grid, ctx.shape), None
+
+
+class _Spread(torch.autograd.Function):
+    """The transpose of `_Sample`: spreads values at a grid over images of `shape`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(grid)
+        bicubic, reflection, corners = 2, 2, False
+        images = values.new_zeros(shape)  # only its shape matters
+        mask = [True, False]
+        return torch.ops.aten.grid_sampler_2d_backward(values, images, grid, bicubic, reflection, corners, mask)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (grid,) = ctx.saved_tensors
+        return _Sample.apply(gradients[0], grid), None, None

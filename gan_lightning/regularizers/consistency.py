@@ -1,0 +1,98 @@
+"""Consistency: the discriminator's answer does not change under a mild change of its input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.augment import Augment, FlipAndShift
+from gan_lightning.errors import UserError
+from gan_lightning.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class Consistency(Regularizer, nn.Module):
+    """weight * E (D(x) - D(T(x)))^2 on real images, CR-GAN. Zhang et al. 2019, arXiv 1910.12027.
+
+    augment: T, a flip and a shift by default. The images that the discriminator sees may be augmented besides.
+    """
+
+    def __init__(self, weight: float = 10.0, augment: Augment | None = None, every: int = 1) -> None:
+        nn.Module.__init__(self)
+        Regularizer.__init__(self, weight, every)
+        self.augment = augment or FlipAndShift()
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the mean squared change of the logits of real images."""
+        return self.change(step, "real")
+
+    def change(self, step: Step, which: str) -> Tensor:
+        """Return the mean squared change of the logits of "real" or "fake" images."""
+        images = (step.real if which == "real" else step.fake).detach().float()
+        if self.augment.images_only and images.ndim != 4:
+            raise UserError(
+                f"{type(self).__name__} compares images with flipped and shifted ones, and these are points in the "
+                "plane: drop the regulariser."
+            )
+        with torch.autocast(images.device.type, enabled=False):
+            changed = self.augment(images, step.numbers(f"consistency/{which}"))
+        logits = step.real_logits if which == "real" else step.fake_logits
+        return (logits - step.judge(changed, which).logits).square().mean()
+
+
+class BalancedConsistency(Consistency):
+    """Consistency on real images and on fakes, bCR-GAN. Zhao et al. 2020, arXiv 2002.04724.
+
+    weight, fake_weight: the paper's lambda of the real images and of the fakes.
+    """
+
+    def __init__(
+        self, weight: float = 10.0, fake_weight: float = 10.0, augment: Augment | None = None, every: int = 1
+    ) -> None:
+        super().__init__(weight, augment, every)
+        self.fake_weight = fake_weight
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the two weighted penalties' sum."""
+        return super().__call__(step) + self.fake_weight * self.change(step, "fake")
+
+
+class LatentConsistency(Regularizer):
+    """weight * E (D(G(z)) - D(G(z + delta)))^2 with delta ~ N(0, std^2), zCR-GAN. Zhao et al. 2020, arXiv 2002.04724.
+
+    LatentDiversity is its other half.
+    """
+
+    def __init__(self, weight: float = 5.0, std: float = 0.03, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.std = std
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the mean squared change of the fakes' logits."""
+        with torch.no_grad():
+            moved = step.generate(disturbed(step, self.std), step.fake_labels)
+        return (step.fake_logits - step.judge(moved, "fake").logits).square().mean()
+
+
+class LatentDiversity(Regularizer):
+    """-weight * E (G(z) - G(z + delta))^2, a mean over pixels: the generator's half of zCR. Zhao et al. 2020."""
+
+    player: ClassVar[str] = "generator"
+
+    def __init__(self, weight: float = 0.5, std: float = 0.03, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.std = std
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return minus the mean squared change of the images."""
+        moved = step.generate(disturbed(step, self.std), step.fake_labels)
+        return -(step.fake - moved).float().square().mean()
+
+
+def disturbed(step: Step, std: float) -> Tensor:
+    """Return the step's latents plus N(0, std^2)."""
+    return step.latents + std * step.normal("latent disturbance", step.latents.shape[1])

@@ -1,0 +1,48 @@
+"""LeCam: logits of real images stay near those of fakes, as they have been lately, and the other way round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from gan_lightning.training.step import Step
+
+
+class LeCam(Regularizer, nn.Module):
+    """weight * (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), a the logits' running means, these logits included.
+
+    The running means are part of the checkpoint and shared by all processes. Tseng et al. 2021, arXiv 2104.03310.
+
+    decay: what a running mean keeps in a step.
+    start: iterations before the penalty counts; until then the running means are the batch's.
+    """
+
+    real: Tensor
+    fake: Tensor
+
+    def __init__(self, weight: float = 0.3, decay: float = 0.99, start: int = 1000, every: int = 1) -> None:
+        nn.Module.__init__(self)
+        Regularizer.__init__(self, weight, every)
+        if not 0 <= decay < 1 or start < 0:
+            raise UserError(
+                f"regularizer.lecam got decay={decay} and start={start}: decay lies in [0, 1), start is at least 0."
+            )
+        self.decay, self.start = decay, start
+        self.register_buffer("real", torch.zeros(()))
+        self.register_buffer("fake", torch.zeros(()))
+
+    def penalty(self, step: Step) -> Tensor:
+        """Return the two mean squared distances' sum, after moving the running means."""
+        real, fake = step.real_logits.float(), step.fake_logits.float()
+        share = 1 - self.decay if step.iteration > self.start else 1.0
+        means = step.average(torch.stack([real.mean(), fake.mean()]))
+        self.real.lerp_(means[0], share)
+        self.fake.lerp_(means[1], share)
+        distances = (real - self.fake).square().mean() + (fake - self.real).square().mean()
+        return distances * float(step.iteration >= self.start)
