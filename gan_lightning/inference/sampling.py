@@ -81,7 +81,7 @@ def _batches(
         z = latents(network, low, high, seed)
         if codes is not None and network.codes is not None:
             z = network.codes.write(z, codes[low - start : high - start])
-        yield network(z.to(device), chosen.to(device) if chosen is not None else None)
+        yield network(z.to(device), *(() if chosen is None else (chosen.to(device),)))  # a user's own may take z alone
 
 
 @torch.no_grad()

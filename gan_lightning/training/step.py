@@ -208,7 +208,8 @@ class Step:
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Run the generator uncached on `latents` `(N, latent_dim)` for classes `labels`, where it has classes."""
-        return self.generator(latents, labels if self._generator_is_conditional else None, **self.generator_inputs)
+        given = (labels,) if self._generator_is_conditional else ()  # a user's own may take z alone
+        return self.generator(latents, *given, **self.generator_inputs)
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         """Run the discriminator uncached, in float32 and not compiled: the way for input gradients."""
@@ -233,7 +234,7 @@ class Step:
         return self._generator_is_conditional or bool(getattr(self.discriminator, "needs_labels", False))
 
     def _judge(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
-        return as_output(self.discriminator(images, labels))
+        return as_output(self.discriminator(images) if labels is None else self.discriminator(images, labels))
 
     def _judge_fakes(self) -> DiscriminatorOutput:
         output = self._judge(self.shown("fake"), self.fake_labels)
