@@ -77,7 +77,7 @@ class LoadedGenerator:
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
         self.network = cast(Generator, network)
-        self.network.codes = _codes(stored)
+        self.network.codes = _codes(stored, self.network.latent_dim)
         self.path = stored.path
         self.description: dict[str, Any] = {**stored.description, "network": stored.network}
         self.config: dict[str, Any] | None = stored.description.get("config")
@@ -169,12 +169,14 @@ class LoadedGenerator:
         return f"LoadedGenerator({', '.join(parts)}, from {self.path}, on {self.device})"
 
 
-def _codes(stored: Stored) -> LatentCodes | None:
+def _codes(stored: Stored, latent_dim: int) -> LatentCodes | None:
     """Return the codes that the file tells of; what it tells is foreign data."""
     told = stored.description.get("codes")
     if told is None:
         return None
     try:
-        return LatentCodes(**told)
+        codes = LatentCodes(**told)
+        codes.check(latent_dim)
+        return codes
     except (TypeError, UserError) as error:
         raise UserError(f"{stored.path} is corrupt: its entry 'codes' cannot be read ({error}).") from error

@@ -84,7 +84,7 @@ class LatentCodes:
 
         Raises UserError for too many numbers or a category that there is not.
         """
-        row = [chosen] if isinstance(chosen, int | float) else list(chosen)
+        row = [chosen] if isinstance(chosen, int | float | str) else list(chosen)
         if len(row) > self.count:
             raise UserError(f"There are {len(row)} values for {self.count} codes, {self._told()}: leave some out.")
         for value, categories in zip(row, self.categories, strict=False):

@@ -13,6 +13,7 @@ from tiny_run import Fit, TinyData, gan
 from gan_lightning.callbacks import Checkpoint, SampleGrid
 from gan_lightning.callbacks.pictures import evenly, scatter, time_lapse
 from gan_lightning.errors import UserError
+from gan_lightning.networks.codes import LatentCodes
 
 
 def names(folder: Path) -> list[str]:
@@ -125,3 +126,17 @@ def test_time_lapse_is_bounded(tmp_path: Path) -> None:
 def test_an_empty_grid_is_refused() -> None:
     with pytest.raises(UserError, match="rows=0"):
         SampleGrid(rows=0)
+
+
+def test_a_generator_with_codes_gets_a_row_for_each_of_them(fit: Fit, run_folder: Path) -> None:
+    """The linear generator's image shows its latents: along a row only that of the row's code changes."""
+    module = gan()
+    module.generator.codes = LatentCodes((2,), 1)
+    fit(SampleGrid(rows=2, columns=3), epochs=1, module=module)
+    picture = numpy.asarray(Image.open(run_folder / "codes.png")).astype(int)
+    factor = picture.shape[1] // (3 * 10 + 2)
+    small = picture[::factor, ::factor]
+    assert small.shape == (2 * 10 + 2, 3 * 10 + 2)
+    cells = [[small[2 + 10 * row :, 2 + 10 * column :][:8, :8] for column in range(3)] for row in range(2)]
+    assert numpy.array_equal(cells[0][0], cells[0][2]) and not numpy.array_equal(cells[0][0], cells[0][1])
+    assert not numpy.array_equal(cells[1][0], cells[1][2])

@@ -7,12 +7,15 @@ import torch
 
 from gan_lightning.errors import UserError
 from gan_lightning.losses import (
+    DualContrastive,
     Hinge,
     LeastSquares,
     Minimax,
     NonSaturating,
     Relativistic,
     RelativisticAverage,
+    RelativisticAverageHinge,
+    RelativisticAverageLeastSquares,
     Wasserstein,
 )
 
@@ -25,6 +28,10 @@ TABLE = [
     (Wasserstein(), -1.625, 0.375, 0.0, 0.0),
     (Relativistic(), 0.312263, 1.937263, 0.693147, 0.693147),
     (RelativisticAverage(), 0.425426, 3.675426, 1.386294, 1.386294),
+    (RelativisticAverageLeastSquares(), 1.734375, 14.734375, 2.0, 2.0),
+    (RelativisticAverageHinge(), 0.0625, 5.25, 2.0, 2.0),
+    # log(1 + sum exp(f - r)), each real among all fakes and each fake among all real; 2 ln 3 where nothing differs.
+    (DualContrastive(), 0.903169, 5.263668, 2.197225, 2.197225),
 ]
 ALL = [row[0] for row in TABLE]
 
@@ -47,7 +54,17 @@ def test_the_generator_wants_fakes_to_look_real(loss):
         assert (sign * fake.grad > 0).all()
 
 
-@pytest.mark.parametrize("loss", [Relativistic(), RelativisticAverage(), Wasserstein()])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Relativistic(),
+        RelativisticAverage(),
+        RelativisticAverageLeastSquares(),
+        RelativisticAverageHinge(),
+        DualContrastive(),
+        Wasserstein(),
+    ],
+)
 def test_a_constant_added_to_the_critic_changes_nothing_in_its_loss(loss):
     before = loss.discriminator(REAL, FAKE).item()
     assert loss.discriminator(REAL + 7, FAKE + 7).item() == pytest.approx(before, abs=1e-5)
