@@ -35,6 +35,7 @@ def module(config: DictConfig) -> GAN:
         generator_loss=build(config.generator_loss),
         regularizers={name: build(node) for name, node in config.regularizer.items()},
         augment=build(config.get("augment")),
+        latent_optimization=build(config.get("latents")),
         generator_optimizer=optimizer(config, "generator"),
         discriminator_optimizer=optimizer(config, "discriminator"),
         schedule=None if config.schedule._target_.endswith(".Constant") else build(config.schedule),

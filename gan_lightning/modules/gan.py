@@ -14,6 +14,7 @@ from gan_lightning.augment import Augment
 from gan_lightning.errors import UserError
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
 from gan_lightning.modules.base import AdversarialModule
+from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.heads import Head
 from gan_lightning.regularizers import Constraint, Regularizer
@@ -40,7 +41,9 @@ class GAN(AdversarialModule):
     regularizers: by name, as they are logged; penalties and constraints.
     augment: of what the discriminator sees, real and fake, in both players' turns; None for none.
     generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
+    latent_optimization: a step that latents take before the generator uses them in training (LOGAN), None for none.
     schedule: factor on both learning rates over the run's progress (0 to 1), None for constant.
+    beta2_schedule, ema_schedule: the same on 1 - beta2 of Adam and on ema_kimg.
     d_steps: steps of the discriminator for each of the generator.
     ema_kimg: half-life of the generator's weight average in thousands of images, None for no average.
     ema_rampup: the half-life is at most this share of the images seen.
@@ -64,7 +67,10 @@ class GAN(AdversarialModule):
         augment: Augment | None = None,
         generator_optimizer: OptimizerFactory = ADAM,
         discriminator_optimizer: OptimizerFactory = ADAM,
+        latent_optimization: LatentOptimization | None = None,
         schedule: Schedule | None = None,
+        beta2_schedule: Schedule | None = None,
+        ema_schedule: Schedule | None = None,
         d_steps: int = 1,
         ema_kimg: float | None = 10.0,
         ema_rampup: float | None = 0.05,
@@ -90,7 +96,8 @@ class GAN(AdversarialModule):
         self.regularizer_state = nn.ModuleDict(stateful)
         self.augment = augment
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
-        self.schedule, self.d_steps = schedule, d_steps
+        self.latent_optimization, self.d_steps = latent_optimization, d_steps
+        self.schedule, self.beta2_schedule, self.ema_schedule = schedule, beta2_schedule, ema_schedule
         self.ema_kimg, self.ema_rampup = ema_kimg, ema_rampup
         self.accumulate, self.clip_norm = accumulate, clip_norm
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -125,6 +132,12 @@ class GAN(AdversarialModule):
                 terms[name] = terms[name] + value if name in terms else value
         return {f"{name}_{player}": value for name, value in terms.items()}
 
+    def latent_loss(self, step: Step, player: str) -> dict[str, Tensor]:
+        """Return what the step that latents took costs both players."""
+        if self.latent_optimization is None:
+            return {}
+        return {f"latent_step_{player}": self.latent_optimization.cost(step.latents, step.drawn_latents)}
+
     @property
     def _head(self) -> Head | None:
         head = getattr(self.discriminator, "head", None)
@@ -147,7 +160,8 @@ class GAN(AdversarialModule):
         def total(step: Step) -> dict[str, Tensor]:
             if self.augment is not None and player == "discriminator":
                 self.augment.observe(step)
-            return loss(step) | self.head_loss(step, player) | {name: p(step) for name, p in steady.items()}
+            terms = loss(step) | self.head_loss(step, player) | self.latent_loss(step, player)
+            return terms | {name: p(step) for name, p in steady.items()}
 
         wanted = frozenset().union(*[p.differentiates for p in steady.values()])
         every = self.d_steps if player == "generator" else 1
@@ -196,7 +210,7 @@ class GAN(AdversarialModule):
                 parameters += self._head.generator_parameters()
             optimizer = self.optimizer_factories[name](parameters)
             correct_for_lazy_steps(optimizer, [p.every for p in self._penalties(name).values() if p.every > 1])
-            self.players[name] = Player(name, parameters, optimizer, self.schedule)
+            self.players[name] = Player(name, parameters, optimizer, self.schedule, self.beta2_schedule)
         return [player.optimizer for player in self.players.values()]
 
     def on_fit_start(self) -> None:
@@ -209,6 +223,7 @@ class GAN(AdversarialModule):
             )
         if self.augment is not None:
             self.augment.check(self.generator.image_shape)
+        self._check_packs()
         optimizers = dict(zip(self.players, self._lightning_optimizers(), strict=True))
         self.engine = Engine(
             self.phases(),
@@ -237,7 +252,8 @@ class GAN(AdversarialModule):
         images = size * world
         reseed_layers(key(self.seed, self.iteration, "layers", rank), self.device)
         measure = (self.iteration + 1) % self.log_every == 0
-        self._set_learning_rates()
+        progress = self.images_seen / self._total_images
+        self._follow_schedules(progress)
         step = Step(
             self.generator,
             self.discriminator,
@@ -248,6 +264,8 @@ class GAN(AdversarialModule):
             augment=self._begin_augment(),
             share_fakes=self.engine.shares_fakes(self.iteration),
             low_precision=self._low_precision,
+            progress=progress,
+            latent_optimizer=self.latent_optimization,
         )
         self.engine.run(step, measure)
         if self.generator_ema is not None:
@@ -269,20 +287,36 @@ class GAN(AdversarialModule):
         for name, value in augment.scalars().items():
             self.scalars.add(name, value)
 
-    def _set_learning_rates(self) -> None:
-        if self.schedule is not None:
-            for player in self.players.values():
-                player.set_progress(self.images_seen / self._total_images)
+    def _follow_schedules(self, progress: float) -> None:
+        for player in self.players.values():
+            player.set_progress(progress)
+        if self.ema_schedule is not None and self.ema_kimg:
+            self.average.half_life = 1000 * self.ema_kimg * self.ema_schedule(progress)
+
+    def _check_packs(self) -> None:
+        """Refuse a batch that a discriminator of packs of images cannot divide."""
+        pack, size = getattr(self.discriminator, "pack", 1), getattr(self._datamodule, "batch_size", None)
+        pieces = self.trainer.world_size * self.accumulate
+        if size is not None and pack > 1 and size % (pack * pieces):
+            raise UserError(
+                f"data.batch_size={size} cannot be divided into packs of {pack} in {pieces} equal parts (processes "
+                f"times model.accumulate): take {max(size // (pack * pieces), 1) * pack * pieces}."
+            )
+
+    @property
+    def _datamodule(self) -> Any:
+        return getattr(self.trainer, "datamodule", None)
 
     def _length_in_images(self) -> float:
         """Return the images of the whole run, which schedules stretch over."""
         epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
-        datamodule = getattr(self.trainer, "datamodule", None)
-        batch_size = getattr(datamodule, "batch_size", 0)
+        batch_size = getattr(self._datamodule, "batch_size", 0)
         lengths = [self.max_kimg * 1000] if self.max_kimg else []
         lengths += [epochs * batches * batch_size] if epochs > 0 and batch_size else []
-        if self.schedule is not None and not lengths:
-            raise UserError("A learning-rate schedule needs the run's length: set max_kimg or max_epochs.")
+        penalties = [penalty.schedule for penalty in self._penalties().values()]
+        schedules = [self.schedule, self.beta2_schedule, self.ema_schedule, *penalties]
+        if not lengths and any(schedule is not None for schedule in schedules):
+            raise UserError("A schedule needs the run's length: set max_kimg or max_epochs.")
         return min(lengths, default=float("inf"))
 
     def _lightning_optimizers(self) -> Sequence[Any]:

@@ -62,6 +62,16 @@ class Backbone(Network):
     def initialise_head(self, head: nn.Module) -> None:
         """Initialise the head as the backbone's paper does; nothing by default."""
 
+    def packed(self, pack: int) -> Backbone:
+        """Return a new backbone like this one, for `pack` images on the channel axis (Lin et al. 2017)."""
+        options: dict[str, Any] = {name: value for name, value in self.arguments.items() if name != "_target_"}
+        bound = inspect.signature(type(self)).bind(**options)
+        bound.apply_defaults()
+        if "channels" not in bound.arguments:
+            raise UserError(f"{type(self).__name__} has no argument channels, so it cannot judge packs: set pack=1.")
+        bound.arguments["channels"] *= pack
+        return type(self)(*bound.args, **bound.kwargs)
+
 
 @dataclass
 class DiscriminatorOutput:

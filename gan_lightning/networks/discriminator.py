@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Network, concatenate_labels
 from gan_lightning.networks.heads import Head, LinearHead
+from gan_lightning.networks.layers.minibatch_discrimination import WithMinibatchDiscrimination
 
 
 class Discriminator(Network):
@@ -15,13 +17,28 @@ class Discriminator(Network):
 
     head: builds the head, called with feature_dim and bias; how labels enter is its choice, or concatenation with
         the image where the backbone has label maps (Mirza and Osindero 2014, arXiv 1411.1784).
+    pack: judges this many images together, on the channel axis of a backbone built anew for them (PacGAN: Lin et al.
+        2017, arXiv 1712.04086). N images then give N / pack logits. Only without labels, since a pack has no class.
+    minibatch_features: of minibatch discrimination, appended to the backbone's features; 0 for none.
     """
 
-    def __init__(self, backbone: Backbone, head: Callable[..., Head] = LinearHead) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Callable[..., Head] = LinearHead,
+        pack: int = 1,
+        minibatch_features: int = 0,
+    ) -> None:
         super().__init__()
+        backbone = backbone.packed(pack) if pack > 1 else backbone
+        if minibatch_features:
+            backbone = WithMinibatchDiscrimination(backbone, minibatch_features)
+        self.pack = pack
         self.backbone = backbone
         self.head = head(feature_dim=backbone.feature_dim, bias=backbone.head_bias)
         backbone.initialise_head(self.head)
+        if pack > 1 and self.needs_labels:
+            raise UserError(f"pack={pack} puts images of any classes together: set pack=1, or conditioning=none.")
 
     @property
     def needs_labels(self) -> bool:
@@ -32,6 +49,21 @@ class Discriminator(Network):
         self, images: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
     ) -> DiscriminatorOutput:
         """Score images `(N, C, H, W)` in [-1, 1] (or points `(N, 2)`) of classes `(N,)`: logits `(N,)`."""
+        if self.pack > 1:
+            images = packed(images, self.pack)
         if self.backbone.label_maps:
             images = concatenate_labels(images, labels, self.backbone.label_maps)
         return self.head(self.backbone(images), labels)
+
+
+def packed(images: Tensor, pack: int) -> Tensor:
+    """Put each `pack` successive samples together: `(N, C, ...)` -> `(N / pack, pack * C, ...)`.
+
+    Raises UserError where N does not divide.
+    """
+    if len(images) % pack:
+        raise UserError(
+            f"A batch of {len(images)} images cannot be divided into packs of {pack}: set data.batch_size to a "
+            "multiple of pack times the processes times model.accumulate."
+        )
+    return images.unflatten(0, (-1, pack)).flatten(1, 2)

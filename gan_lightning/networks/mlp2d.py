@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
+from gan_lightning.networks.mlp import Maxout
 
 
-def _layers(inputs: int, width: int, depth: int) -> list[nn.Module]:
+def _layers(inputs: int, width: int, depth: int, norm: str = "none", pieces: int = 1) -> list[nn.Module]:
+    if norm not in ("none", "batch"):
+        raise UserError(f"norm={norm} is not known to mlp2d: choose none or batch.")
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), nn.ReLU(inplace=True)]
+        layers.append(Maxout(inputs, width, pieces) if pieces > 1 else nn.Linear(inputs, width))
+        layers += [nn.BatchNorm1d(width)] if norm == "batch" else []
+        layers += [nn.ReLU(inplace=True)] if pieces == 1 else []
         inputs = width
     return layers
 
@@ -19,12 +25,16 @@ class MLP2dGenerator(Generator):
     """z to a point, ReLU layers between and nothing after the last: points are not bounded.
 
     Widths of the toy networks of Gulrajani et al. 2017 (arXiv 1704.00028) at width 512, depth 3, latent_dim 2.
+
+    norm: "none", or "batch" before each ReLU as PacGAN's experiments have it (Lin et al. 2017, arXiv 1712.04086).
     """
 
-    def __init__(self, latent_dim: int = 2, num_classes: int = 0, width: int = 128, depth: int = 3) -> None:
+    def __init__(
+        self, latent_dim: int = 2, num_classes: int = 0, width: int = 128, depth: int = 3, norm: str = "none"
+    ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes, self.image_shape = latent_dim, num_classes, (2,)
-        self.layers = nn.Sequential(*_layers(latent_dim + num_classes, width, depth), nn.Linear(width, 2))
+        self.layers = nn.Sequential(*_layers(latent_dim + num_classes, width, depth, norm), nn.Linear(width, 2))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map z `(N, latent_dim)` to points `(N, 2)`."""
@@ -34,12 +44,18 @@ class MLP2dGenerator(Generator):
 
 
 class MLP2dBackbone(Backbone):
-    """Points `(N, 2 + label_maps)` to features, ReLU layers, no norm, so that every penalty is well defined."""
+    """Points `(N, channels + label_maps)` to features, no norm, so that every penalty is well defined.
 
-    def __init__(self, label_maps: int = 0, width: int = 128, depth: int = 3) -> None:
+    pieces: 1 for ReLU layers, more for maxout layers of so many linear pieces (Goodfellow et al. 2013).
+    channels: numbers in a point, or in a pack of points.
+    """
+
+    def __init__(
+        self, label_maps: int = 0, width: int = 128, depth: int = 3, pieces: int = 1, channels: int = 2
+    ) -> None:
         super().__init__()
         self.feature_dim, self.label_maps = width, label_maps
-        self.layers = nn.Sequential(*_layers(2 + label_maps, width, depth))
+        self.layers = nn.Sequential(*_layers(channels + label_maps, width, depth, pieces=pieces))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of points."""

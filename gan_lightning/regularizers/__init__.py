@@ -20,6 +20,7 @@ from gan_lightning.regularizers.penalties import (
     MaxGradientPenalty,
     OneSidedGradientPenalty,
 )
+from gan_lightning.regularizers.reconstruction import Reconstruction
 
 __all__ = [
     "DRAGAN",
@@ -37,6 +38,7 @@ __all__ = [
     "OneSidedGradientPenalty",
     "Orthogonal",
     "PathLength",
+    "Reconstruction",
     "Regularizer",
     "WeightClipping",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ class Regularizer:
     weight: factor, as the paper writes it (lambda, or gamma).
     every: 1 adds it to each step of its player; k > 1 makes it lazy, a step of its own after each k-th of the
         player's, k times as strong (Karras et al. 2019, arXiv 1912.04958).
+    schedule: factor on the weight over the run's progress (0 to 1), None where it stays.
     differentiates: the inputs ("real", "fake") whose gradients it takes out of the forward that the loss made.
     forbids_batch_norm: it bounds each sample's own gradient, which batch norm mixes with the others'.
     """
@@ -26,17 +28,18 @@ class Regularizer:
     differentiates: ClassVar[frozenset[str]] = frozenset()
     forbids_batch_norm: ClassVar[bool] = False
 
-    def __init__(self, weight: float, every: int = 1) -> None:
+    def __init__(self, weight: float, every: int = 1, schedule: Callable[[float], float] | None = None) -> None:
         if weight < 0 or every < 1:
             raise UserError(
                 f"{type(self).__name__} got weight={weight} and every={every}: a weight is at least 0, "
                 "and every counts the player's steps from 1."
             )
-        self.weight, self.every = weight, every
+        self.weight, self.every, self.schedule = weight, every, schedule
 
     def __call__(self, step: Step) -> Tensor:
         """Return the weighted penalty, a scalar to minimise."""
-        return self.weight * self.penalty(step)
+        factor = 1.0 if self.schedule is None else self.schedule(step.progress)
+        return self.weight * factor * self.penalty(step)
 
     def penalty(self, step: Step) -> Tensor:
         """Return the penalty without its weight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 def input_gradients(logits: Tensor, inputs: Tensor) -> Tensor:
     """Return d(logits)/d(inputs) for each sample, `(N, features)`, itself differentiable.
 
-    Summing first gives every sample its own gradient, as long as the network treats samples independently.
+    Summing first gives every sample its own gradient, as long as the network treats samples independently. Where a
+    discriminator judges packs of images (PacGAN), a sample is a pack.
     """
     with torch.autocast(inputs.device.type, enabled=False):  # it would lower this backward's precision as well
         (gradients,) = torch.autograd.grad(logits.float().sum(), inputs, create_graph=True)
-    return gradients.flatten(1)
+    return gradients.reshape(len(logits), -1)
 
 
 class ZeroCenteredPenalty(Regularizer):
@@ -40,8 +42,8 @@ class R1(ZeroCenteredPenalty):
     side = "real"
     differentiates = frozenset({"real"})
 
-    def __init__(self, weight: float = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
+    def __init__(self, weight: float = 10.0, every: int = 1, schedule: Callable[[float], float] | None = None) -> None:
+        super().__init__(weight, every, schedule)
 
 
 class R2(ZeroCenteredPenalty):
@@ -50,8 +52,8 @@ class R2(ZeroCenteredPenalty):
     side = "fake"
     differentiates = frozenset({"fake"})
 
-    def __init__(self, weight: float = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
+    def __init__(self, weight: float = 10.0, every: int = 1, schedule: Callable[[float], float] | None = None) -> None:
+        super().__init__(weight, every, schedule)
 
 
 class GradientPenalty(Regularizer):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 Schedule = Callable[[float], float]
-"""Maps progress, the share of the run's images already seen (0 to 1), to a factor on the learning rate."""
+"""Maps progress, the share of the run's images already seen (0 to 1), to a factor on what it schedules."""
 
 
 class Player:
@@ -18,6 +18,7 @@ class Player:
     parameters: those that move; a parameter may belong to two players.
     optimizer: a torch optimiser over exactly these parameters.
     schedule: the factor on the learning rate over the run, or None where it stays.
+    beta2_schedule: the factor on 1 - beta2 of Adam over the run, or None where it stays.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class Player:
         parameters: Iterable[nn.Parameter],
         optimizer: Optimizer,
         schedule: Schedule | None = None,
+        beta2_schedule: Schedule | None = None,
     ) -> None:
         self.name = name
         self.parameters = list(parameters)
         self.optimizer = optimizer
-        self.schedule = schedule
+        self.schedule, self.beta2_schedule = schedule, beta2_schedule
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.base_betas = [group.get("betas") for group in optimizer.param_groups]
 
     @property
     def learning_rate(self) -> float:
@@ -39,11 +42,16 @@ class Player:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def set_progress(self, progress: float) -> None:
-        """Set the learning rates to what the schedule says at `progress` (0 to 1) of the run."""
+        """Set learning rates and beta2 to what the schedules say at `progress` (0 to 1) of the run."""
         if self.schedule is not None:
             factor = self.schedule(progress)
             for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
                 group["lr"] = rate * factor
+        if self.beta2_schedule is not None:
+            factor = self.beta2_schedule(progress)
+            for group, betas in zip(self.optimizer.param_groups, self.base_betas, strict=True):
+                if betas is not None:
+                    group["betas"] = (betas[0], 1 - (1 - betas[1]) * factor)
 
 
 def correct_for_lazy_steps(optimizer: Optimizer, intervals: Iterable[int]) -> None:

@@ -24,11 +24,14 @@ def generator(seed: int, *names: object, device: torch.device | str = "cpu") -> 
     return torch.Generator(device=device).manual_seed(key(seed, *names))
 
 
+UNIFORM_BOUND = math.sqrt(3)  # of uniform latents, which so have variance 1
+
+
 def draw_latents(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
     """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3)."""
     if distribution == "uniform":
         unit = torch.rand(count, dim, generator=stream, device=stream.device)
-        return (unit * 2 - 1) * math.sqrt(3)
+        return (unit * 2 - 1) * UNIFORM_BOUND
     return torch.randn(count, dim, generator=stream, device=stream.device)
 
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules over the run, as factors of progress: the share of the run's images already seen."""
+"""Schedules over the run, as factors of progress: the share of the run's images already seen."""
 
 from __future__ import annotations
 
@@ -36,14 +36,19 @@ class LinearDecay:
 
 
 class Cosine:
-    """Half a cosine from 1 to `final` over the run. Loshchilov and Hutter 2016, arXiv 1608.03983.
+    """Half a cosine from `start` to `final` over the run. Loshchilov and Hutter 2016, arXiv 1608.03983.
 
     final: factor at the end.
+    start: factor at the beginning.
+    until: share of the run (0 to 1) after which the factor stays `final`.
     """
 
-    def __init__(self, final: float = 0.0) -> None:
-        self.final = final
+    def __init__(self, final: float = 0.0, start: float = 1.0, until: float = 1.0) -> None:
+        if not 0 < until <= 1:
+            raise UserError(f"schedule.until={until} is out of range: it is a share of the run in (0, 1].")
+        self.final, self.start, self.until = final, start, until
 
     def __call__(self, progress: float) -> float:
         """Return the factor at `progress`."""
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        left = (1 + math.cos(math.pi * min(progress / self.until, 1.0))) / 2
+        return self.final + (self.start - self.final) * left

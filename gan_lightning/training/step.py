@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from gan_lightning.augment.base import Augment, Draw
 from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
 from gan_lightning.training.distributed import mean_over_processes
-from gan_lightning.training.random import draw_latents
+from gan_lightning.training.random import UNIFORM_BOUND, draw_latents
 from gan_lightning.training.random import generator as random_stream
 
 T = TypeVar("T")
+LatentOptimizer = Callable[[Tensor, Callable[[Tensor], Tensor], Tensor, float | None], Tensor]
+"""Maps (latents, what scores latents, uniform numbers `(N, 1)`, largest magnitude or None) to better latents."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Step:
     share_fakes: the generator has its turn in this iteration, so fakes are made once, with their graph, for both.
     augment: of all images that the discriminator judges, None for none.
     low_precision: forwards run under autocast or compiled, so penalties need a float32 pass of their own.
+    progress: share of the run's images already seen (0 to 1), for whatever changes over the run.
+    latent_optimizer: moves the drawn latents before they are used, None to use them as drawn.
     """
 
     def __init__(
@@ -68,12 +72,15 @@ class Step:
         augment: Augment | None = None,
         share_fakes: bool = False,
         low_precision: bool = False,
+        progress: float = 0.0,
+        latent_optimizer: LatentOptimizer | None = None,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.batch, self.seed, self.iteration = batch, seed, iteration
         self.size = len(batch["image"])
         self.rows = rows or Rows(0, self.size, self.size)
         self.augment, self.share_fakes, self.low_precision = augment, share_fakes, low_precision
+        self.progress, self.latent_optimizer = progress, latent_optimizer
         self.differentiates: frozenset[str] = frozenset()
         self.mover = ""
         self._cache: dict[str, tuple[frozenset[str], Any]] = {}
@@ -134,7 +141,14 @@ class Step:
     @property
     def latents(self) -> Tensor:
         """Latents `(N, latent_dim)`, the generator's codes among them where it has some."""
-        return self._cached("latents", set(), lambda: self.fresh_latents("latents"))
+        if self.latent_optimizer is None:
+            return self.drawn_latents
+        return self._cached("latents", {"generator", "discriminator"}, self._optimize_latents)
+
+    @property
+    def drawn_latents(self) -> Tensor:
+        """Latents as drawn, before any step that a latent optimiser takes."""
+        return self._cached("drawn latents", set(), lambda: self.fresh_latents("latents"))
 
     @property
     def fake_labels(self) -> Tensor | None:
@@ -156,7 +170,12 @@ class Step:
 
     @property
     def fake(self) -> Tensor:
-        """Generated images; in the generator's turn with their graph, else cut off from it."""
+        """Generated images; in the generator's turn with their graph, else cut off from it.
+
+        Optimised latents depend on the discriminator: then its gradient flows through the fakes as well.
+        """
+        if self.latent_optimizer is not None:
+            return self._cached("attached", {"generator", "discriminator"}, self._generate)
         if self.mover == "generator":
             return self._cached("attached", {"generator"}, self._generate)
         return self._cached("detached", {"generator", "discriminator"}, self._detached_fake)
@@ -255,6 +274,19 @@ class Step:
         wanted = which in self.differentiates and not self.low_precision
         return images.detach().requires_grad_() if wanted else images
 
+    def _optimize_latents(self) -> Tensor:
+        assert self.latent_optimizer is not None
+        uniform = getattr(self.generator, "latent_distribution", "normal") == "uniform"
+        bound = UNIFORM_BOUND if uniform else None
+        return self.latent_optimizer(self.drawn_latents, self._score, self.uniform("optimized latents", 1), bound)
+
+    def _score(self, latents: Tensor) -> Tensor:
+        """Return the logits of what the generator makes of `latents`, in float32 and not compiled."""
+        with torch.autocast(latents.device.type, enabled=False):
+            labels = self.fake_labels if self._generator_is_conditional else None
+            images = self.generator.forward(latents, labels, **self.generator_inputs)
+        return self.discriminate(self._augmented(images, "fake"), self.fake_labels).logits
+
     def _draw_labels(self) -> Tensor:
         classes, device = self.generator.num_classes, self.batch["image"].device
         return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
@@ -288,6 +320,8 @@ class Step:
             rows=rows,
             augment=self.augment,
             low_precision=self.low_precision,
+            progress=self.progress,
+            latent_optimizer=self.latent_optimizer,
         )
         piece.begin(self.mover, self.differentiates)
         return piece
