@@ -120,13 +120,13 @@ def check_batch_norm(config: DictConfig) -> None:
 
 def check_styles(config: DictConfig) -> None:
     """Refuse a regulariser of a generator's styles where the generator has none."""
-    generator = config.model.get("generator") or {}
-    if "_target_" not in generator or hasattr(_located("model.generator", generator._target_), "styles"):
+    generator = OmegaConf.select(config, "model.generator._target_")
+    if generator is None or hasattr(_located("model.generator", generator), "styles"):
         return
     for name, node in config.regularizer.items():
         if getattr(get_object(node._target_), "needs_styles", False):
             raise UserError(
-                f"regularizer={name} needs a generator with styles, which {generator._target_.rpartition('.')[2]} has "
+                f"regularizer={name} needs a generator with styles, which {generator.rpartition('.')[2]} has "
                 "not: use model=stylegan2, or drop the regulariser."
             )
 
