@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
 from lightning.pytorch.loggers import Logger
+from torch import nn
 
 torch.set_num_threads(1)
 
@@ -57,3 +59,20 @@ def fit(module, datamodule, batches=2, max_epochs=1, **options):
     )
     trainer.fit(module, datamodule=datamodule)
     return trainer
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file in the real format: torch-fidelity's own class with seeded random weights."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setattr(nn.Module, "load_state_dict", lambda *_: None)
+        empty = io.BytesIO()
+        torch.save({}, empty)
+        empty.seek(0)
+        network = FeatureExtractorInceptionV3("seeded", ["2048"], empty)
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    return path

@@ -66,7 +66,7 @@ def test_plain_lightning_trains_saves_resumes_and_loads(tmp_path: Path) -> None:
     assert gan.iteration == 12 and gan.images_seen == 4 * 48
     assert not any(torch.equal(before[name], value) for name, value in gan.state_dict().items())
     path = tmp_path / "last.ckpt"
-    with pytest.raises(UserError, match="does not say how its generator is built.*network="):
+    with pytest.raises(UserError, match=r"does not say how its generator is built.*network="):
         gan_lightning.load(path)
     loaded = gan_lightning.load(path, network=PlainGenerator())
     samples = loaded.sample(5, seed=2)
@@ -77,4 +77,3 @@ def test_plain_lightning_trains_saves_resumes_and_loads(tmp_path: Path) -> None:
     fit(resumed, tmp_path / "resumed", epochs=4, ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
     assert resumed.iteration == 12
     assert all(torch.equal(value, gan.state_dict()[name]) for name, value in resumed.state_dict().items())
-
