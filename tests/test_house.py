@@ -19,7 +19,7 @@ CODE = [*MODULES, *sorted((ROOT / "hydra_plugins").rglob("*.py"))]
 MAY_IMPORT = {  # packages of ours, beside themselves
     "losses": {"errors"},
     "networks": {"errors"},
-    "regularizers": {"errors", "networks"},
+    "regularizers": {"augment", "errors", "networks"},
     "augment": {"errors"},
     "training": {"errors", "networks", "paths"},
 }

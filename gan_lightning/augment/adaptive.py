@@ -41,11 +41,10 @@ class Adaptive(Augment):
         self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
         self.register_buffer("sign", torch.zeros(()))  # their mean at the last adjustment
 
-    @torch.no_grad()
     def observe(self, step: Step) -> None:
         """Add the mean sign of D(x) on the real images, over all processes."""
         if self.target is not None:
-            self.signs[0] += step.average(step.real_logits.sign().float().mean())
+            self.signs[0] += step.average(step.real_logits.detach().sign().float().mean())
             self.signs[1] += 1
 
     @torch.no_grad()

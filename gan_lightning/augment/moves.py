@@ -48,7 +48,7 @@ def affine(images: Tensor, maps: Tensor) -> Tensor:
     image is reflected.
     """
     size = [len(images), images.shape[1], 2 * images.shape[2], 2 * images.shape[3]]
-    grid = functional.affine_grid(maps, size, align_corners=False)
+    grid = functional.affine_grid(maps.to(images.dtype), size, align_corners=False)
     return functional.avg_pool2d(_Sample.apply(images, grid), 2)
 
 

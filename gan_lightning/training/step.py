@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.augment.base import Augment, Draw
 from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
 from gan_lightning.training.distributed import mean_over_processes
 from gan_lightning.training.random import UNIFORM_BOUND, draw_latents
 from gan_lightning.training.random import generator as random_stream
+
+if TYPE_CHECKING:
+    from gan_lightning.augment.base import Augment, Draw
 
 T = TypeVar("T")
 LatentOptimizer = Callable[[Tensor, Callable[[Tensor], Tensor], Tensor, float | None], Tensor]

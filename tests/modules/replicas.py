@@ -6,16 +6,28 @@ import lightning as L
 import torch
 
 from gan_lightning import GAN, ReplicaStrategy
+from gan_lightning.augment import ADA, APA, DiffAugment
 from gan_lightning.data import Digits
 from gan_lightning.losses import NonSaturating, Wasserstein
 from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator
-from gan_lightning.regularizers import R1, GradientPenalty
+from gan_lightning.regularizers import DRAGAN, R1, BalancedConsistency, GradientPenalty, LatentConsistency, LeCam
 
 GAMES = {
     "plain": (NonSaturating(), {}),
     "wgan_gp": (Wasserstein(), {"gradient_penalty": GradientPenalty()}),
     "r1": (NonSaturating(), {"r1": R1(weight=1.0)}),
     "lazy_r1": (NonSaturating(), {"r1": R1(weight=1.0, every=3)}),
+    "lecam": (NonSaturating(), {"lecam": LeCam(weight=1.0, start=1)}),
+    "dragan": (NonSaturating(), {"dragan": DRAGAN()}),
+    "consistency": (NonSaturating(), {"bcr": BalancedConsistency(weight=1.0), "zcr": LatentConsistency()}),
+    "diffaugment": (NonSaturating(), {"r1": R1(weight=1.0)}),
+    "ada": (NonSaturating(), {"r1": R1(weight=1.0)}),
+    "apa": (NonSaturating(), {}),
+}
+AUGMENTS = {
+    "diffaugment": DiffAugment,
+    "ada": lambda: ADA(p=0.5, target=0.0, interval=2, kimg=1),
+    "apa": lambda: APA(p=0.5, target=0.0, interval=2, kimg=1),
 }
 
 
@@ -27,6 +39,7 @@ def build(name):
         Discriminator(DCGANBackbone(8, 1, width=8, norm="layer")),
         loss=loss,
         regularizers=regularizers,
+        augment=AUGMENTS[name]() if name in AUGMENTS else None,
         d_steps=2 if name == "wgan_gp" else 1,
         seed=3,
     )
