@@ -67,6 +67,24 @@ def test_all_of_adas_groups_with_lazy_r1_and_consistency(tmp_path):
     assert state["augment.p"] == 0.5 and "loss/r1" in logged and "regularizer_state.lecam.real" in state
 
 
+@pytest.mark.parametrize("augment", ["ada", "apa"])
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, augment):
+    """p, the signs since it last moved, and LeCam's running means go on; 5 iterations are not a multiple of 4."""
+    steered = [f"augment={augment}", "augment.target=-0.9", "augment.kimg=0.5", "augment.p=0.2"]
+    words = [*TINY, *steered, "regularizer=[lecam,r1]", "regularizer.lecam.start=2", "callbacks=[limit,checkpoint]"]
+    words += ["data.batch_size=64", "trainer.limit_train_batches=null", "max_epochs=null"]
+    states = []
+    for name, lengths in {"whole": (0.64,), "parts": (0.32, 0.64)}.items():
+        folder = tmp_path / name
+        train([*words, f"max_kimg={lengths[0]}", f"run_dir={folder}"])
+        for longer in lengths[1:]:
+            train([f"resume={folder}", f"max_kimg={longer}"])
+        states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    whole, parts = states
+    assert whole["augment.p"] != 0.2 and whole["regularizer_state.lecam.real"] != 0
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+
+
 def test_image_operations_on_points_are_a_sentence(tmp_path):
     words = ["model=mlp2d", "data=ring", "augment=diffaugment", "callbacks=[]", "max_epochs=1"]
     with pytest.raises(UserError, match="augment=instance_noise"):
