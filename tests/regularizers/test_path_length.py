@@ -133,6 +133,16 @@ def test_a_generator_without_styles_is_a_sentence():
 
 
 def test_drift_is_the_mean_squared_score_of_real_images():
-    made = Step(Linear(), lambda images, labels: images.flatten(), {"image": torch.tensor([[3.0], [4.0]])})
+    made = Step(Linear(), lambda images, labels=None: images.flatten(), {"image": torch.tensor([[3.0], [4.0]])})
     made.begin("discriminator")
     assert Drift(weight=0.001)(made).item() == pytest.approx(0.0125)
+
+
+def test_the_running_mean_is_that_of_all_processes(monkeypatch):
+    lengths = PathLength(batch_shrink=1)._lengths(step_of(Linear()))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: values.add_(3.0))  # the other one's mean
+    penalty = PathLength(decay=0.5, batch_shrink=1)
+    penalty(step_of(Linear()))
+    torch.testing.assert_close(penalty.mean, 0.5 * (lengths.mean().detach() + 3) / 2)
