@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, relu
+from torch.nn.functional import relu
 
 from gan_lightning.networks.base import DiscriminatorOutput, required
 from gan_lightning.networks.heads.base import Head
@@ -75,6 +75,6 @@ class MultiHingeHead(Head):
 
 def multi_hinge(scores: Tensor, labels: Tensor) -> Tensor:
     """Return the mean of relu(1 - s_y + max of the other scores), scores `(N, K)`. Crammer and Singer 2001."""
-    own = one_hot(labels, scores.shape[1]).bool()
-    others = scores.masked_fill(own, -torch.inf).amax(1)
-    return relu(1 - scores[own] + others).mean()
+    own = scores.gather(1, labels[:, None]).squeeze(1)
+    others = scores.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return relu(1 - own + others).mean()
