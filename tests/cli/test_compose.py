@@ -135,7 +135,8 @@ def test_every_model_runs(model: str, run_folder: Path) -> None:
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_every_experiment_runs_on_other_data(experiment: str, run_folder: Path) -> None:
-    run(tiny(f"experiment={experiment}", "data=digits"), run_folder)
+    data = "ring" if experiment == "pacgan" else "digits"
+    run(tiny(f"experiment={experiment}", f"data={data}"), run_folder)
 
 
 CHOICES = [
@@ -147,7 +148,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_choice_of_a_game_runs(group: str, option: str, run_folder: Path) -> None:
-    model = "stylegan2" if option == "path_length" else "dcgan"
+    model = {"path_length": "stylegan2", "reconstruction": "fastgan"}.get(option, "dcgan")
     config = tiny(f"model={model}", "data=digits", "callbacks=[nan_guard]", "logger=[]", choose(group, option))
     if option == "gradient_penalty":
         config.model.discriminator.backbone.norm = "layer"
