@@ -137,3 +137,9 @@ def test_any_hydra_application_can_scan_our_plugins():
         "assert 'ProcessLauncher' in names and 'torch' not in sys.modules, names"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
+
+
+def test_no_two_test_files_share_a_name():
+    """Test folders are no packages, so pytest cannot collect two files of one name in one run."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
