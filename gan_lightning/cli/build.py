@@ -45,7 +45,16 @@ def module(config: DictConfig) -> GAN:
     )
     gan.max_kimg = config.max_kimg
     gan.config = plain(config)
+    _record_arguments(gan)
     return gan
+
+
+def _record_arguments(gan: GAN) -> None:
+    """Let networks of the user's own without our base class, too, say in a checkpoint how they are built."""
+    for name, network in gan.named_children():
+        node = gan.config["model"].get(name) if gan.config else None
+        if isinstance(node, dict) and not hasattr(network, "arguments"):
+            vars(network)["arguments"] = {key: value for key, value in node.items() if key != "_convert_"}
 
 
 def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]], Optimizer]:
