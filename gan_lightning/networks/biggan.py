@@ -28,7 +28,7 @@ class BigGANGenerator(Generator):
     latent_dim: divisible by the number of blocks and one; None for 20 a chunk, as the paper.
     width: channels of the map at the image's size, where that is above 32 pixels, see generator_widths.
     embedding_dim: of the classes' embedding.
-    attention: side of the map that attends to itself, at most half the image; None for no attention.
+    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class BigGANDeepGenerator(Generator):
     width: channels of the map at the image's size, where that is above 32 pixels, see generator_widths.
     depth: blocks at each size, the last of which doubles the map.
     embedding_dim: of the classes' embedding.
-    attention: side of the map that attends to itself, at most half the image; None for no attention.
+    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class BigGANDeepBackbone(Backbone):
     label_maps: how many one-hot label maps come in beside the image.
     width: channels of the map at the image's size, where that is above 32 pixels, see discriminator_widths.
     depth: blocks at each size, the first of which halves the map.
-    attention: side of the map that attends to itself, at most half the image; None for no attention.
+    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class ResNetGenerator(Generator):
     num_classes: 0, or how many classes.
     conditioning: how they enter: "concat" beside z, or "batch_norm" as gain and shift of the blocks' norms.
     spectral_norm: on convolutions and linear layers.
-    attention: side of the map that attends to itself, at most half the image; None for no attention.
+    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ResNetBackbone(Backbone):
     wide: blocks' hidden maps have as many channels as their outputs, else as their inputs.
     pooling: "sum" (SNGAN and after) or "mean" (WGAN-GP).
     spectral_norm: on all weights, the head's too.
-    attention: side of the map that attends to itself, at most half the image; None for no attention.
+    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     initialisation: "glorot" or "orthogonal".
     """
 

@@ -66,14 +66,17 @@ def _is_constant(layout: str, image_size: int) -> bool:
 
 
 def attention_size(attention: int | None, image_size: int) -> int | None:
-    """Return the side of the map that attends to itself: as asked, at most half the image; None where none does."""
+    """Return the side of the map that attends to itself: the largest of at most `attention` pixels and half the image.
+
+    None where none does. Raises UserError where `attention` is smaller than all maps.
+    """
     if attention is None:
         return None
-    largest = image_size // 2
-    sides = [largest >> k for k in range(largest.bit_length()) if largest >> k >= 8]
-    if min(attention, largest) not in sides:
-        raise UserError(f"attention={attention} is no size of a feature map: choose one of {sides}, or null for none.")
-    return min(attention, largest)
+    sides = [image_size >> k for k in range(1, image_size.bit_length()) if image_size >> k >= 8]
+    fitting = [side for side in sides if side <= attention]
+    if not fitting:
+        raise UserError(f"attention={attention} is below all feature maps: choose one of {sides}, or null for none.")
+    return fitting[0]
 
 
 class GeneratorBlock(nn.Module):

@@ -31,7 +31,8 @@ class SpectralNorm(nn.Module):
         self.n_power_iterations, self.dim = n_power_iterations, dim
         matrix = self._matrix(weight.detach())
         self.register_buffer("u", normalize(torch.randn_like(matrix[:, 0]), dim=0))
-        self.u.copy_(self._iterate(matrix, WARM_UP)[0])
+        if not weight.is_meta:  # there it is slow, and there is nothing to find
+            self.u.copy_(self._iterate(matrix, WARM_UP)[0])
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the normalised weight, in its own shape."""
