@@ -45,7 +45,11 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
             raise UserError("resume and ckpt_path exclude each other: a run goes on from its own last checkpoint.")
         node = OmegaConf.select(composed, name)
         with open_dict(config):
-            OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
+            if override.is_delete():
+                parent, _, leaf = name.rpartition(".")
+                (OmegaConf.select(config, parent) if parent else config).pop(leaf, None)
+            else:
+                OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"resume: {name} = {override.get_value_element_as_str()}")
     with open_dict(config):
