@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from gan_lightning.inference.load import LoadedGenerator
 
 NUMBERS = {"seed": (int, -math.inf), "raw": (bool, 0), "overwrite": (bool, 0)}
+OPTIONS: dict[str, tuple[type, float]] = {  # of sampling; what is null is off
+    "truncation": (float, -math.inf),
+    "truncation_layers": (int, 1),
+    "mix_seed": (int, -math.inf),
+    "mix_layer": (int, 1),
+    "standing_batches": (int, 0),
+    "rejection": (bool, 0),
+    "rejection_percentile": (float, -math.inf),
+    "langevin_steps": (int, 0),
+    "langevin_step_size": (float, 0),
+}
 EXPORTS = {"onnx": "generator.onnx", "safetensors": "generator.safetensors"}
 
 
@@ -26,10 +37,13 @@ def generate(cfg: DictConfig) -> Path:
     from gan_lightning.inference.load import load
 
     check_numbers(cfg, NUMBERS, NUMBERS)
+    check_numbers(cfg, OPTIONS)
     if not cfg.ckpt:
         raise UserError("ckpt is missing: say ckpt=PATH, a checkpoint, a run's folder or a generator.safetensors.")
     if cfg.export and cfg.export not in EXPORTS:
         raise UserError(f"export={cfg.export} is not known: choose one of {suggest(cfg.export, EXPORTS)}.")
+    if cfg.export and (asked := _options(cfg)):
+        raise UserError(f"export={cfg.export} writes the generator as it is: leave out {', '.join(asked)}.")
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted or ())
     loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device)
     print(loaded)
@@ -43,7 +57,12 @@ def _samples(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
 
     out = cfg.out or _next_free("generated", "" if len(loaded.image_shape) == 3 else ".csv")
     codes = list(cfg.code) if isinstance(cfg.code, ListConfig) else cfg.code
-    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite, codes)
+    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite, codes, **_options(cfg))
+
+
+def _options(cfg: DictConfig) -> dict[str, Any]:
+    """Return the options of sampling that are on."""
+    return {name: cfg[name] for name in OPTIONS if cfg[name] is not None and cfg[name] is not False}
 
 
 def _next_free(stem: str, suffix: str) -> Path:

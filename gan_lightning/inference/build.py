@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from gan_lightning.errors import UserError
 from gan_lightning.inference.read import Stored, Tensors
-from gan_lightning.networks.registry import LOADABLE, Factory, resolve
+from gan_lightning.networks.registry import DISCRIMINATOR_PARTS, LOADABLE, Factory, resolve
 
 
 def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
@@ -67,7 +67,7 @@ def _outline(stored: Stored, trusted: dict[str, Factory]) -> nn.Module | None:
     try:
         return _construct_named(stored, trusted)
     except UserError as error:
-        if stored.target in LOADABLE or not isinstance(error.__cause__, RuntimeError):
+        if stored.target in (*LOADABLE, *DISCRIMINATOR_PARTS) or not isinstance(error.__cause__, RuntimeError):
             raise
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -13,7 +14,10 @@ from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference import sampling
 from gan_lightning.inference.build import build, fill
 from gan_lightning.inference.images import to_unit
+from gan_lightning.inference.judge import load_discriminator
+from gan_lightning.inference.options import Options
 from gan_lightning.inference.read import Stored, read
+from gan_lightning.inference.sampler import Sampler
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.registry import Factory, trust
@@ -41,9 +45,9 @@ def load(
     Raises UserError for a file that is not there, not ours, damaged, or not trusted.
     """
     place = choose_device(device)
-    stored = read(path, raw)
-    filled = build(stored, trust(trusted)) if network is None else fill(stored, network)
-    return LoadedGenerator(filled, stored).to(place)
+    stored, known = read(path, raw), trust(trusted)
+    filled = build(stored, known) if network is None else fill(stored, network)
+    return LoadedGenerator(filled, stored, known).to(place)
 
 
 def choose_device(name: str | torch.device) -> torch.device:
@@ -72,13 +76,14 @@ class LoadedGenerator:
     images_seen: real images that training had used; scores: its last evaluation.
     """
 
-    def __init__(self, network: nn.Module, stored: Stored) -> None:
+    def __init__(self, network: nn.Module, stored: Stored, trusted: dict[str, Factory] | None = None) -> None:
         lacking = [name for name in ("latent_dim", "num_classes", "image_shape") if not hasattr(network, name)]
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
         self.network = cast(Generator, network)
         self.network.codes = _codes(stored, self.network.latent_dim)
-        self.path = stored.path
+        self.path, self._trusted = stored.path, trusted or {}
+        self._samplers: dict[Options, Sampler] = {}
         self.description: dict[str, Any] = {**stored.description, "network": stored.network}
         self.config: dict[str, Any] | None = stored.description.get("config")
         self.images_seen: int | None = stored.description.get("images_seen")
@@ -95,15 +100,17 @@ class LoadedGenerator:
         labels: Labels | None = None,
         batch_size: int = 64,
         codes: Codes | None = None,
+        **options: Any,
     ) -> Tensor:
         """Return `n` images `(n, C, H, W)`, float32 in [0, 1], on this generator's device; 2-D points are as they are.
 
         The first samples of a seed are the same for any n and batch_size (up to float rounding).
         labels: a class number or name for all, or `n` of them; None draws classes uniformly.
         codes: of an InfoGAN, a number for each code, first the categories; None, or left out at the end: drawn.
+        options: truncation=0.7, standing_batches=16, rejection=True, langevin_steps=100, mix_seed=1: see Options.
         """
         check_count("n", n)
-        images = self.generate(0, n, seed, labels, batch_size, codes)
+        images = self.generate(0, n, seed, labels, batch_size, codes, **options)
         return to_unit(images) if len(self.image_shape) == 3 else images.float()
 
     def generate(
@@ -114,12 +121,26 @@ class LoadedGenerator:
         labels: Labels | None = None,
         batch_size: int = 64,
         codes: Codes | None = None,
+        **options: Any,
     ) -> Tensor:
-        """Return samples number [start, stop) of stream `seed`: `(stop - start, *image_shape)` in [-1, 1]."""
+        """Return samples number [start, stop) of stream `seed`: `(stop - start, *image_shape)` in [-1, 1].
+
+        options: see Options.
+        """
         check_count("batch_size", batch_size)
         chosen = self.class_labels(labels, stop - start)
         fixed = self.code_values(codes, stop - start)
-        return sampling.generate(self.network, start, stop, seed, batch_size, chosen, fixed)
+        draw = self.sampler(**options).generate if options else partial(sampling.generate, self.network)
+        return draw(start, stop, seed, batch_size, chosen, fixed)
+
+    def sampler(self, **options: Any) -> Sampler:
+        """Return what samples with these Options; made once for each. Raises UserError for what is not possible."""
+        chosen = Options(**options)
+        if chosen not in self._samplers:
+            chosen.check(self.network)
+            judge = load_discriminator(self.path, self._trusted) if chosen.needs_discriminator else None
+            self._samplers[chosen] = Sampler(self.network, chosen, judge.to(self.device) if judge is not None else None)
+        return self._samplers[chosen]
 
     def code_values(self, codes: Codes | None, count: int) -> Tensor | None:
         """Return `codes` as float `(count, codes)`, NaN where they are drawn; None stays None."""
@@ -159,6 +180,7 @@ class LoadedGenerator:
     def to(self, device: str | torch.device) -> Self:
         """Move to `device` and return itself."""
         self.network.to(choose_device(device))
+        self._samplers.clear()
         return self
 
     def __repr__(self) -> str:

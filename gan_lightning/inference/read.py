@@ -55,21 +55,46 @@ def read(path: Path | str, raw: bool = False) -> Stored:
     """
     path = locate(path)
     stored = _read_safetensors(path, raw) if path.suffix == ".safetensors" else _read_checkpoint(path, raw)
+    return _of_true_size(stored)
+
+
+def read_discriminator(path: Path) -> Stored:
+    """Read the discriminator in a checkpoint; raise UserError where there is none, or none that can be built again."""
+    if path.suffix == ".safetensors":
+        raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
+    description, state = _read_entries(path)
+    tensors = _starting_with("discriminator.", state)
+    networks = description["networks"] if _is_dict(description, "networks") else {}
+    stored = Stored(path, networks.get("discriminator"), tensors, description)
+    if not tensors or stored.target is None:
+        raise UserError(
+            f"{path} has no discriminator that can be built again, and rejection and langevin_steps need one: leave "
+            "them out."
+        )
+    return _of_true_size(stored)
+
+
+def _of_true_size(stored: Stored) -> Stored:
     # Tensors that claim more than the file holds (stride 0) would swell when copied; 4 leaves room for shared weights.
-    if sum(tensor.nbytes for tensor in stored.tensors.values()) > 4 * path.stat().st_size:
-        raise UserError(f"{path} is corrupt: its tensors claim to be larger than the file.")
+    if sum(tensor.nbytes for tensor in stored.tensors.values()) > 4 * stored.path.stat().st_size:
+        raise UserError(f"{stored.path} is corrupt: its tensors claim to be larger than the file.")
     return stored
 
 
 def _read_checkpoint(path: Path, raw: bool) -> Stored:
+    description, state = _read_entries(path)
+    tensors = _generator_tensors(path, state, raw)
+    networks = description["networks"] if _is_dict(description, "networks") else {}
+    return Stored(path, networks.get("generator"), tensors, description)
+
+
+def _read_entries(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a checkpoint's description and its state dict."""
     checkpoint = torch_load(path)
     missing = [key for key in ("gan_lightning", "state_dict") if not _is_dict(checkpoint, key)]
     if missing:
         raise UserError(f"{path} is a torch file but no checkpoint of gan_lightning: it has no {missing[0]!r} entry.")
-    description = _checked(path, checkpoint["gan_lightning"])
-    tensors = _generator_tensors(path, checkpoint["state_dict"], raw)
-    networks = description["networks"] if _is_dict(description, "networks") else {}
-    return Stored(path, networks.get("generator"), tensors, description)
+    return _checked(path, checkpoint["gan_lightning"]), checkpoint["state_dict"]
 
 
 def torch_load(path: Path) -> Any:
@@ -96,10 +121,15 @@ def _corrupt(path: Path) -> UserError:
 
 def _generator_tensors(path: Path, state: dict[str, Any], raw: bool) -> Tensors:
     for prefix in ("generator.",) if raw else ("generator_ema.", "generator."):
-        tensors = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
-        if tensors and all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        if tensors := _starting_with(prefix, state):
             return tensors
     raise UserError(f"{path} has no generator: no entry of its 'state_dict' begins with 'generator.'.")
+
+
+def _starting_with(prefix: str, state: dict[str, Any]) -> Tensors:
+    """Return the tensors whose names begin with `prefix`, without it; none if something else is among them."""
+    tensors = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
+    return tensors if all(isinstance(tensor, Tensor) for tensor in tensors.values()) else {}
 
 
 def _read_safetensors(path: Path, raw: bool) -> Stored:

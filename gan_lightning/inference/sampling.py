@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ def latents(network: Generator, start: int, stop: int, seed: int) -> Tensor:
         z = draw_latents(distribution, CHUNK, network.latent_dim, random_stream(seed, "sample", block))
         return z if codes is None else codes.write(z, codes.draw(CHUNK, random_stream(seed, "code", block)))
 
-    return _rows(start, stop, draw)
+    return rows(start, stop, draw)
 
 
 def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
@@ -32,14 +33,29 @@ def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
     def draw(block: int) -> Tensor:
         return torch.randint(num_classes, (CHUNK,), generator=random_stream(seed, "label", block))
 
-    return _rows(start, stop, draw)
+    return rows(start, stop, draw)
 
 
-def _rows(start: int, stop: int, draw: Callable[[int], Tensor]) -> Tensor:
+def rows(start: int, stop: int, draw: Callable[[int], Tensor]) -> Tensor:
     """Return rows [start, stop) of the endless stream whose blocks of CHUNK rows `draw` makes by their numbers."""
     blocks = range(start // CHUNK, -(-stop // CHUNK))
     offset = start - blocks.start * CHUNK
     return torch.cat([draw(block) for block in blocks])[offset : offset + stop - start]
+
+
+class Batch(NamedTuple):
+    """What the samples [start, stop) of stream `seed` are made of, on the network's device."""
+
+    start: int
+    stop: int
+    seed: int
+    z: Tensor
+    labels: Tensor | None
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Return what the network is called with; a user's own may take z alone."""
+        return (self.z,) if self.labels is None else (self.z, self.labels)
 
 
 @torch.no_grad()
@@ -59,19 +75,21 @@ def generate(
     """
     if stop <= start:
         return torch.empty(0, *network.image_shape)
-    with _evaluating(network):
-        return torch.cat(list(_batches(network, start, stop, seed, batch_size, labels, codes)))
+    with evaluating(network):
+        drawn = batches(network, start, stop, seed, batch_size, labels, codes)
+        return torch.cat([network(*batch.inputs) for batch in drawn])
 
 
-def _batches(
+def batches(
     network: Generator,
     start: int,
     stop: int,
     seed: int,
     batch_size: int,
-    labels: Tensor | None,
-    codes: Tensor | None,
-) -> Iterator[Tensor]:
+    labels: Tensor | None = None,
+    codes: Tensor | None = None,
+) -> Iterator[Batch]:
+    """Yield the inputs of the samples [start, stop), `batch_size` at a time; see `generate`."""
     device = next(network.parameters()).device
     for low in range(start, stop, batch_size):
         high = min(low + batch_size, stop)
@@ -81,7 +99,7 @@ def _batches(
         z = latents(network, low, high, seed)
         if codes is not None and network.codes is not None:
             z = network.codes.write(z, codes[low - start : high - start])
-        yield network(z.to(device), *(() if chosen is None else (chosen.to(device),)))  # a user's own may take z alone
+        yield Batch(low, high, seed, z.to(device), chosen.to(device) if chosen is not None else None)
 
 
 @torch.no_grad()
@@ -95,12 +113,13 @@ def sweep(network: Generator, columns: int, seed: int) -> Tensor:
     z = latents(network, 0, codes.count, seed).repeat_interleave(columns, 0)
     labels = random_labels(network.num_classes, 0, codes.count, seed) if network.num_classes else None
     labels = labels.repeat_interleave(columns).to(device) if labels is not None else None
-    with _evaluating(network):
+    with evaluating(network):
         return network(codes.write(z, codes.sweep(columns)).to(device), labels)
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put `network` into evaluation mode, and each of its modules back into its own mode afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +29,13 @@ def save_samples(
     batch_size: int = 64,
     overwrite: bool = False,
     codes: Codes | None = None,
+    **options: Any,
 ) -> Path:
     """Write `n` samples to `out` and return it.
 
     A folder gets 00000.png, 00001.png, ...; a .png (.jpg, .webp) becomes one grid; 2-D points go to a .csv or .npy.
     labels: as in LoadedGenerator.sample, or "all" for the classes in turn (a grid then has a column for each).
-    codes: as in LoadedGenerator.sample.
+    codes, options: as in LoadedGenerator.sample.
     Raises UserError where files are there already (unless overwrite) or `out` cannot be written.
     """
     out = Path(out).expanduser()
@@ -45,10 +47,11 @@ def save_samples(
         labels = [index % (loaded.num_classes or 1) for index in range(n)]
     chosen = loaded.class_labels(labels, n)
     loaded.code_values(codes, n)  # mistakes come before files
+    loaded.sampler(**options)
     write = _writer(loaded, out, columns)
     make_room(out, overwrite)
     with writing(out):
-        write(out, _batches(loaded, n, seed, chosen, batch_size, codes))
+        write(out, _batches(loaded, n, seed, chosen, batch_size, codes, options))
     return out
 
 
@@ -69,12 +72,18 @@ def writing(out: Path) -> Iterator[None]:
 
 
 def _batches(
-    loaded: LoadedGenerator, n: int, seed: int, labels: Tensor | None, batch_size: int, codes: Codes | None
+    loaded: LoadedGenerator,
+    n: int,
+    seed: int,
+    labels: Tensor | None,
+    batch_size: int,
+    codes: Codes | None,
+    options: dict[str, Any],
 ) -> Batches:
     for low in range(0, n, batch_size):
         high = min(low + batch_size, n)
         chosen = labels[low:high] if labels is not None else None
-        yield loaded.generate(low, high, seed, chosen, batch_size, codes).cpu()
+        yield loaded.generate(low, high, seed, chosen, batch_size, codes, **options).cpu()
 
 
 def _writer(loaded: LoadedGenerator, out: Path, columns: int | None) -> Callable[[Path, Batches], None]:

@@ -25,6 +25,33 @@ LOADABLE = (
     "gan_lightning.networks.stylegan2.StyleGAN2Generator",
 )
 
+DISCRIMINATOR_PARTS = (  # what a file may ask for where its discriminator is wanted as well
+    "gan_lightning.networks.biggan_deep.BigGANDeepBackbone",
+    "gan_lightning.networks.dcgan.DCGANBackbone",
+    "gan_lightning.networks.discriminator.Discriminator",
+    "gan_lightning.networks.fastgan.FastGANBackbone",
+    "gan_lightning.networks.fastgan.FastGANDiscriminator",
+    "gan_lightning.networks.fastgan.PatchHead",
+    "gan_lightning.networks.heads.base.LinearHead",
+    "gan_lightning.networks.heads.classifiers.AuxiliaryClassifierHead",
+    "gan_lightning.networks.heads.classifiers.DiscriminativeClassifierHead",
+    "gan_lightning.networks.heads.classifiers.TwinAuxiliaryClassifierHead",
+    "gan_lightning.networks.heads.contrastive.ContraHead",
+    "gan_lightning.networks.heads.contrastive.ReACHead",
+    "gan_lightning.networks.heads.infogan.InfoHead",
+    "gan_lightning.networks.heads.logits.MultiHead",
+    "gan_lightning.networks.heads.logits.MultiHingeHead",
+    "gan_lightning.networks.heads.logits.ProjectionHead",
+    "gan_lightning.networks.mlp.MLPBackbone",
+    "gan_lightning.networks.mlp2d.MLP2dBackbone",
+    "gan_lightning.networks.progan.ProGANBackbone",
+    "gan_lightning.networks.r3gan.EmbeddedClassHead",
+    "gan_lightning.networks.r3gan.R3GANBackbone",
+    "gan_lightning.networks.resnet.ResNetBackbone",
+    "gan_lightning.networks.stylegan2.MappedProjectionHead",
+    "gan_lightning.networks.stylegan2.StyleGAN2Backbone",
+)
+
 Factory = Callable[..., Any]
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from gan_lightning.modules.state import describe as describe_network
 from gan_lightning.networks.dcgan import DCGANGenerator
 
 
@@ -61,6 +62,20 @@ def checkpoint() -> Callable[..., dict[str, Any]]:
         state["discriminator.weight"] = torch.zeros(3)
         entry = _describe(network, **changes)
         return {"state_dict": state, "gan_lightning": entry, "optimizer_states": [{"param_groups": []}]}
+
+    return build
+
+
+@pytest.fixture
+def judged(checkpoint: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return a checkpoint of a generator with its discriminator."""
+
+    def build(network: nn.Module, discriminator: nn.Module) -> dict[str, Any]:
+        networks = {"generator": describe_network(network), "discriminator": describe_network(discriminator)}
+        content = checkpoint(network, networks=networks)
+        state = {name: value for name, value in content["state_dict"].items() if not name.startswith("discriminator.")}
+        state |= {f"discriminator.{name}": value for name, value in discriminator.state_dict().items()}
+        return {**content, "state_dict": state}
 
     return build
 

@@ -139,3 +139,32 @@ def test_trusted_names_on_the_command_line(
     with pytest.raises(UserError, match=r"trusted=\[atelier.Mine\]"):
         run(f"ckpt={ckpt}", f"out={tmp_path}/a.png")
     assert run(f"ckpt={ckpt}", f"out={tmp_path}/a.png", "trusted=[atelier.Mine]").is_file()
+
+
+def test_the_command_takes_the_options_of_sampling(ckpt: Path) -> None:
+    out = run(f"ckpt={ckpt}", "n=3", "truncation=0.4", "standing_batches=2", "out=options")
+    expected = to_uint8(load(ckpt).generate(0, 3, truncation=0.4, standing_batches=2))
+    found = np.stack([pixels(path) for path in sorted(out.iterdir())])
+    assert np.abs(found.astype(int) - expected[:, 0].numpy()).max() <= 1
+    assert np.abs(found.astype(int) - to_uint8(load(ckpt).generate(0, 3))[:, 0].numpy()).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("truncation=wide", "truncation=wide is not possible: it is a number"),
+        ("truncation=-1", "truncation=-1 is out of range"),
+        ("standing_batches=1.5", "standing_batches=1.5 is not possible"),
+        ("rejection=true", "has no discriminator that can be built again"),
+        ("mix_seed=3", "DCGANGenerator has no styles"),
+    ],
+)
+def test_impossible_options_of_sampling_come_before_files(ckpt: Path, override: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        run(f"ckpt={ckpt}", "out=none", override)
+    assert not Path("none").exists()
+
+
+def test_an_export_takes_no_options_of_sampling(ckpt: Path) -> None:
+    with pytest.raises(UserError, match="export=onnx writes the generator as it is: leave out truncation"):
+        run(f"ckpt={ckpt}", "export=onnx", "truncation=0.5")

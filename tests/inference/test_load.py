@@ -19,10 +19,14 @@ import gan_lightning.networks
 from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_generator
 from gan_lightning.inference.load import load
-from gan_lightning.networks.base import Generator
+from gan_lightning.networks.base import Backbone, Generator
 from gan_lightning.networks.dcgan import DCGANGenerator
+from gan_lightning.networks.discriminator import Discriminator
+from gan_lightning.networks.heads import EmbeddingHead, Head, WeightedHead
+from gan_lightning.networks.layers.minibatch_discrimination import WithMinibatchDiscrimination
 from gan_lightning.networks.mlp2d import MLP2dGenerator
-from gan_lightning.networks.registry import LOADABLE
+from gan_lightning.networks.registry import DISCRIMINATOR_PARTS, LOADABLE
+from gan_lightning.networks.styles import StyleGenerator
 
 Make = Callable[..., Any]
 Save = Callable[..., Path]
@@ -185,13 +189,19 @@ def test_a_users_package_named_in_words(
     assert torch.equal(loaded.generate(0, 9), load(path, trusted=[type(network)]).generate(0, 9))
 
 
-def test_the_allow_list_is_every_generator_of_ours_and_nothing_else() -> None:
+BASES = (Generator, StyleGenerator, Backbone, Head, WeightedHead, EmbeddingHead, WithMinibatchDiscrimination)
+
+
+@pytest.mark.parametrize(
+    ("listed", "kinds"), [(LOADABLE, Generator), (DISCRIMINATOR_PARTS, (Discriminator, Backbone, Head))]
+)
+def test_the_allow_lists_are_every_network_of_ours_and_nothing_else(listed: tuple[str, ...], kinds: Any) -> None:
     names = set()
     for module in pkgutil.walk_packages(gan_lightning.networks.__path__, "gan_lightning.networks."):
         for _, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(cls, Generator) and cls is not Generator:
+            if issubclass(cls, kinds) and cls not in BASES:
                 names.add(f"{cls.__module__}.{cls.__qualname__}")
-    assert names == set(LOADABLE)
+    assert names == set(listed) and len(listed) == len(names)
 
 
 def test_loading_needs_torch_only(network: DCGANGenerator, saved: Save, checkpoint: Make) -> None:

@@ -1,0 +1,164 @@
+"""From options to images: what each sample goes through, keyed by its index as plain sampling is."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+from gan_lightning.inference.judge import check_finite, logits
+from gan_lightning.inference.langevin import walk
+from gan_lightning.inference.options import Options
+from gan_lightning.inference.rejection import Rejection
+from gan_lightning.inference.sampling import CHUNK, Batch, batches, evaluating, latents, rows
+from gan_lightning.inference.standing import with_standing_statistics
+from gan_lightning.inference.truncation import truncate_latents, truncate_styles
+from gan_lightning.networks.base import Generator
+from gan_lightning.networks.styles import StyleGenerator
+from gan_lightning.training.random import UNIFORM_BOUND, key
+from gan_lightning.training.random import generator as random_stream
+
+BURN_IN = 1024  # samples by which rejection finds the largest logit
+MOST_ATTEMPTS = 10_000
+
+
+class Sampler:
+    """Samples `network` with `options`, which it raises UserError for if the network cannot take them.
+
+    Sample i of a seed is the same for any partition: each index has its own random numbers for everything, and what
+    all share (standing statistics, rejection's ceiling) hangs on no seed.
+
+    discriminator: images `(N, *image_shape)` and labels -> logits, where the options need one.
+    """
+
+    def __init__(self, network: Generator, options: Options, discriminator: nn.Module | None = None) -> None:
+        options.check(network)
+        self.options, self.discriminator, self.network = options, discriminator, network
+        if options.standing_batches:
+            self.network = with_standing_statistics(
+                network, (self._truncated(batch).inputs for batch in self._own_batches(options.standing_batches))
+            )
+
+    @torch.no_grad()
+    def generate(
+        self, start: int, stop: int, seed: int, batch_size: int, labels: Tensor | None, codes: Tensor | None
+    ) -> Tensor:
+        """Return images `(stop - start, *image_shape)`; see sampling.generate."""
+        if stop <= start:
+            return torch.empty(0, *self.network.image_shape)
+        with evaluating(self.network):
+            drawn = batches(self.network, start, stop, seed, batch_size, labels, codes)
+            return torch.cat([self._sample(self._truncated(batch)) for batch in drawn])
+
+    def _sample(self, batch: Batch) -> Tensor:
+        if self.options.rejection:
+            return self._accepted(batch)
+        if self.options.langevin_steps:
+            return self._images(self._walked(batch))
+        return self._images(batch)
+
+    def _own_batches(self, count: int) -> list[Batch]:
+        """Return batches that hang on no seed of the user's."""
+        return list(batches(self.network, 0, count * CHUNK, key(0, "statistics"), CHUNK))
+
+    def _truncated(self, batch: Batch) -> Batch:
+        """Truncate the noise of a plain generator; codes stay."""
+        bound = self._bound_of_truncation
+        if bound is None:
+            return batch
+        noise, codes = self._split(batch.z)
+        noise = truncate_latents(noise, bound, self._distribution, batch.start, batch.seed)
+        return batch._replace(z=torch.cat([noise, codes], 1))
+
+    @property
+    def _bound_of_truncation(self) -> float | None:
+        return None if isinstance(self.network, StyleGenerator) else self.options.truncation
+
+    @property
+    def _distribution(self) -> str:
+        return getattr(self.network, "latent_distribution", "normal")
+
+    def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the noise and the codes in latents."""
+        codes = getattr(self.network, "codes", None)
+        free = z.shape[1] - (codes.size if codes is not None else 0)
+        return z[:, :free], z[:, free:]
+
+    def _images(self, batch: Batch) -> Tensor:
+        if not isinstance(self.network, StyleGenerator):
+            return self.network(*batch.inputs)
+        options, second, crossover = self.options, None, None
+        if options.mix_seed is not None:
+            second = latents(self.network, batch.start, batch.stop, options.mix_seed).to(batch.z.device)
+            layer = options.mix_layer or self.network.num_styles // 2
+            crossover = torch.full((len(second),), layer, device=second.device)
+        styles = self.network.styles(batch.z, batch.labels, second, crossover)
+        if options.truncation is not None:
+            average = self.network.mapping.w_avg
+            styles = truncate_styles(styles, average, options.truncation, options.truncation_layers)
+        return self.network.synthesis(styles)
+
+    def _logits(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        assert self.discriminator is not None
+        return logits(self.discriminator, images, labels)
+
+    def _walked(self, batch: Batch) -> Batch:
+        """Move the noise by Langevin steps; codes stay."""
+        start, codes = self._split(batch.z)
+        uniform = self._distribution == "uniform"
+        bounds = [self._bound_of_truncation, UNIFORM_BOUND if uniform else None]
+
+        def log_density(noise: Tensor) -> Tensor:
+            images = self._images(batch._replace(z=torch.cat([noise, codes], 1)))
+            return self._logits(images, batch.labels) - (0 if uniform else noise.square().sum(1) / 2)
+
+        def noise(step: int) -> Tensor:
+            def draw(block: int) -> Tensor:
+                return torch.randn(CHUNK, start.shape[1], generator=random_stream(batch.seed, "walk", step, block))
+
+            return rows(batch.start, batch.stop, draw).to(start.device)
+
+        bound = min((bound for bound in bounds if bound is not None), default=None)
+        end = walk(start, log_density, self.options.langevin_steps, self.options.langevin_step_size, noise, bound)
+        return batch._replace(z=torch.cat([end, codes], 1))
+
+    @cached_property
+    def _rejection(self) -> Rejection:
+        drawn = (self._truncated(batch) for batch in self._own_batches(BURN_IN // CHUNK))
+        values = torch.cat([self._logits(self._images(batch), batch.labels) for batch in drawn])
+        return Rejection(check_finite(values), self.options.rejection_percentile)
+
+    def _accepted(self, batch: Batch) -> Tensor:
+        """Draw each sample of the batch until it is accepted; its class and its codes stay."""
+        images = torch.empty(len(batch.z), *self.network.image_shape, device=batch.z.device)
+        left = torch.arange(len(images), device=images.device)
+        for attempt in range(MOST_ATTEMPTS):
+            tried = self._attempt(batch, attempt)
+            labels = tried.labels[left] if tried.labels is not None else None
+            found = self._images(tried._replace(z=tried.z[left], labels=labels))
+            accepted = self._chances(tried)[left] < self._rejection.probability(self._logits(found, labels))
+            images[left[accepted]] = found[accepted].to(images.dtype)
+            left = left[~accepted]
+            if not len(left):
+                return images
+        raise UserError(
+            f"Rejection found no sample number {batch.start + int(left[0])} in {MOST_ATTEMPTS} attempts: the "
+            "discriminator accepts too few, so set rejection_percentile (80), or leave rejection out."
+        )
+
+    def _attempt(self, batch: Batch, attempt: int) -> Batch:
+        """Return the batch with other noise for each attempt, its own for the first."""
+        if not attempt:
+            return batch
+        seed = key(batch.seed, "attempt", attempt)
+        noise, _ = self._split(latents(self.network, batch.start, batch.stop, seed).to(batch.z.device))
+        z = torch.cat([noise, self._split(batch.z)[1]], 1)
+        return self._truncated(batch._replace(seed=seed, z=z))
+
+    def _chances(self, batch: Batch) -> Tensor:
+        def draw(block: int) -> Tensor:
+            return torch.rand(CHUNK, 1, generator=random_stream(batch.seed, "accept", block))
+
+        return rows(batch.start, batch.stop, draw)[:, 0].to(batch.z.device)
