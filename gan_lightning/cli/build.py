@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gan_lightning.cli.objects import build
+from gan_lightning.callbacks import Limit
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
@@ -81,6 +82,8 @@ def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluato
 def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]:
     """Return the callbacks; the evaluation comes before those that react to its scores."""
     chosen = [build(node) for node in config.callbacks.values()]
+    if config.max_kimg is not None and "limit" not in config.callbacks:
+        chosen.append(Limit(config.max_kimg))  # a list of callbacks without it must not unlimit the run
     if measure is None:
         return chosen
     when = {k: config.evaluation[k] for k in ("every_epochs", "every_kimg")}
