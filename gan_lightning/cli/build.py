@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
-from gan_lightning.cli.objects import build
 from gan_lightning.callbacks import Limit
+from gan_lightning.cli.objects import build
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
