@@ -13,7 +13,7 @@ from gan_lightning.inference.read import read_discriminator
 from gan_lightning.networks.base import as_output
 from gan_lightning.networks.layers.minibatch import MinibatchStddev
 from gan_lightning.networks.layers.minibatch_discrimination import MinibatchDiscrimination
-from gan_lightning.networks.registry import DISCRIMINATOR_PARTS, Factory, trust
+from gan_lightning.networks.registry import DISCRIMINATOR_PARTS, FORMER_PARTS, Factory, trust
 
 
 def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
@@ -22,7 +22,7 @@ def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
     As for generators, the file can name only our own classes and those in `trusted`. Raises UserError where there is
     none, and for one whose logits hang on a sample's neighbours.
     """
-    discriminator = build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS), **trusted})
+    discriminator = build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
     neighbours = any(isinstance(part, MinibatchStddev | MinibatchDiscrimination) for part in discriminator.modules())
     if neighbours or getattr(discriminator, "pack", 1) > 1:
         raise UserError(

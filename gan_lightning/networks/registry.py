@@ -52,6 +52,11 @@ DISCRIMINATOR_PARTS = (  # what a file may ask for where its discriminator is wa
     "gan_lightning.networks.stylegan2.StyleGAN2Backbone",
 )
 
+FORMER_PARTS = (  # as checkpoints name them that are older than the modules of heads
+    "gan_lightning.networks.heads.LinearHead",
+    "gan_lightning.networks.heads.ProjectionHead",
+)
+
 Factory = Callable[..., Any]
 
 

@@ -20,7 +20,7 @@ from gan_lightning.inference.rejection import Rejection
 from gan_lightning.inference.sampler import Sampler
 from gan_lightning.networks.dcgan import DCGANBackbone, DCGANGenerator
 from gan_lightning.networks.discriminator import Discriminator
-from gan_lightning.networks.heads import ProjectionHead
+from gan_lightning.networks.heads import LinearHead, ProjectionHead
 from gan_lightning.networks.progan import ProGANBackbone
 from tests.inference.toys import Judge, Line
 
@@ -97,3 +97,13 @@ def test_a_discriminator_outside_the_allow_list_is_not_imported(
     loaded = load(saved(content))
     with pytest.raises(UserError, match=r"asks for the class os\.system"):
         loaded.sample(1, rejection=True)
+
+
+def test_checkpoints_from_before_the_modules_of_heads_are_judged(
+    network: DCGANGenerator, saved: Save, judged: Make
+) -> None:
+    content = judged(network, Discriminator(DCGANBackbone(8, 1, width=4), head=LinearHead))
+    content["gan_lightning"]["networks"]["discriminator"]["head"]["_target_"] = (
+        "gan_lightning.networks.heads.LinearHead"
+    )
+    assert load(saved(content)).sample(2, rejection=True).shape == (2, 1, 8, 8)
