@@ -41,5 +41,5 @@ def logits(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> T
 def check_finite(values: Tensor) -> Tensor:
     """Return `values`; raise UserError where they are not finite."""
     if not torch.isfinite(values).all():
-        raise UserError("The discriminator's logits are not finite, so it cannot judge samples: leave it out.")
+        raise UserError("The discriminator's logits are not finite, so it cannot judge samples: leave rejection out.")
     return values

@@ -24,7 +24,8 @@ class Options:
     standing_batches: batches of 64 over which batch norm's statistics are accumulated anew; 0 keeps those of training.
     rejection: accept samples by the discriminator's density ratio (see Rejection).
     rejection_percentile: of the log-odds, which are accepted by half; None for the exact law.
-    langevin_steps: of discriminator-driven Langevin sampling (see langevin.walk), each of langevin_step_size.
+    langevin_steps: of discriminator-driven Langevin sampling (see langevin.walk).
+    langevin_step_size: of each, in the latents' variance; None for 0.01.
     """
 
     truncation: float | None = None
@@ -35,23 +36,31 @@ class Options:
     rejection: bool = False
     rejection_percentile: float | None = None
     langevin_steps: int = 0
-    langevin_step_size: float = 0.01
+    langevin_step_size: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("standing_batches", "langevin_steps"):
-            if getattr(self, name) < 0:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 0:
                 raise UserError(f"{name}={getattr(self, name)} is no count: give a whole number from 0.")
-        if not 0 < self.langevin_step_size < math.inf:
+        if self.langevin_step_size is not None and not 0 < self.langevin_step_size < math.inf:
             raise UserError(f"langevin_step_size={self.langevin_step_size} is out of range: it is above 0.")
         if self.rejection_percentile is not None and not 0 <= self.rejection_percentile <= 100:
             raise UserError(f"rejection_percentile={self.rejection_percentile} is out of range: it is 0 to 100.")
-        for name, base in (("truncation_layers", "truncation"), ("mix_layer", "mix_seed")):
-            if getattr(self, name) is not None and getattr(self, base) is None:
-                raise UserError(f"{name} does nothing without {base}: give both, or neither.")
-        if self.rejection_percentile is not None and not self.rejection:
-            raise UserError("rejection_percentile does nothing without rejection: give both, or neither.")
+        self._check_companions()
         if (self.mix_seed is not None) + self.rejection + (self.langevin_steps > 0) > 1:
             raise UserError("Only one of mix_seed, rejection and langevin_steps is possible at a time: choose one.")
+
+    def _check_companions(self) -> None:
+        """Raise UserError for what refines an option that is off."""
+        companions = {
+            "truncation_layers": ("truncation", self.truncation is not None),
+            "mix_layer": ("mix_seed", self.mix_seed is not None),
+            "rejection_percentile": ("rejection", self.rejection),
+            "langevin_step_size": ("langevin_steps", self.langevin_steps > 0),
+        }
+        for name, (option, on) in companions.items():
+            if getattr(self, name) is not None and not on:
+                raise UserError(f"{name} does nothing without {option}: give both, or neither.")
 
     @property
     def needs_discriminator(self) -> bool:

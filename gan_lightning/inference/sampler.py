@@ -22,6 +22,7 @@ from gan_lightning.training.random import generator as random_stream
 
 BURN_IN = 1024  # samples by which rejection finds the largest logit
 MOST_ATTEMPTS = 10_000
+STEP_SIZE = 0.01  # of a Langevin step: noise of standard deviation 0.1
 
 
 class Sampler:
@@ -121,7 +122,10 @@ class Sampler:
             return rows(batch.start, batch.stop, draw).to(start.device)
 
         bound = min((bound for bound in bounds if bound is not None), default=None)
-        end = walk(start, log_density, self.options.langevin_steps, self.options.langevin_step_size, noise, bound)
+        step_size = self.options.langevin_step_size or STEP_SIZE
+        end = walk(start, log_density, self.options.langevin_steps, step_size, noise, bound)
+        if not torch.isfinite(end).all():
+            raise UserError(f"The Langevin walk diverged: set langevin_step_size below {step_size}.")
         return batch._replace(z=torch.cat([end, codes], 1))
 
     @cached_property

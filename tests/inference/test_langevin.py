@@ -84,10 +84,18 @@ def test_a_walked_sample_hangs_on_its_index_alone(network: DCGANGenerator, saved
     assert all(parameter.grad is None for parameter in nn.ModuleList([loaded.network]).parameters())
 
 
+def test_a_walk_that_diverges_is_a_sentence() -> None:
+    sampler = Sampler(Line(), Options(langevin_steps=60, langevin_step_size=1.0), Judge(lambda x: -(x**4)))
+    with pytest.raises(UserError, match=r"diverged: set langevin_step_size below 1\.0"):
+        sampler.generate(0, 50, 0, 50, None, None)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"langevin_steps": -1}, "langevin_steps=-1 is no count"),
+        ({"langevin_steps": 1.5}, "langevin_steps=1.5 is no count"),
+        ({"langevin_step_size": 0.1}, "langevin_step_size does nothing without langevin_steps"),
         ({"langevin_steps": 1, "langevin_step_size": 0.0}, "langevin_step_size=0.0 is out of range"),
         ({"langevin_steps": 1, "rejection": True}, "Only one of"),
         ({"rejection": True, "rejection_percentile": 101.0}, "it is 0 to 100"),

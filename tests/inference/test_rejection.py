@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_safetensors
@@ -18,6 +18,7 @@ from gan_lightning.inference.load import load
 from gan_lightning.inference.options import Options
 from gan_lightning.inference.rejection import Rejection
 from gan_lightning.inference.sampler import Sampler
+from gan_lightning.networks.base import Network
 from gan_lightning.networks.dcgan import DCGANBackbone, DCGANGenerator
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.heads import LinearHead, ProjectionHead
@@ -97,6 +98,26 @@ def test_a_discriminator_outside_the_allow_list_is_not_imported(
     loaded = load(saved(content))
     with pytest.raises(UserError, match=r"asks for the class os\.system"):
         loaded.sample(1, rejection=True)
+
+
+class Mine(Network):
+    """A user's discriminator: images to logits (N, 1), no labels."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size * size, 1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.linear(images.flatten(1))
+
+
+def test_a_users_own_discriminator_judges_when_it_is_trusted(
+    network: DCGANGenerator, saved: Save, judged: Make
+) -> None:
+    path = saved(judged(network, Mine(8)))
+    with pytest.raises(UserError, match=r"asks for the class .*Mine, which is not one of"):
+        load(path).sample(1, rejection=True)
+    assert load(path, trusted=[Mine]).sample(5, rejection=True).shape == (5, 1, 8, 8)
 
 
 def test_checkpoints_from_before_the_modules_of_heads_are_judged(
