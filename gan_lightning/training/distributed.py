@@ -6,6 +6,9 @@ Lightning's DDP wrapper expects every parameter in every backward, which no GAN 
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Sequence
 
 import torch
@@ -15,13 +18,40 @@ from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 
+PARENT = "GAN_LIGHTNING_PARENT"  # the process whose children are the other ranks of this machine
+
+
 class ReplicaStrategy(DDPStrategy):
     """DDP's process handling without its wrapper: parameters are broadcast once, gradients reduced by the engine."""
+
+    def _configure_launcher(self) -> None:
+        """Tell the processes that this one is going to start whose end is theirs."""
+        if self.local_rank == 0:
+            os.environ[PARENT] = str(os.getpid())
+        super()._configure_launcher()
+
+    def setup_environment(self) -> None:
+        """Join the other processes; one that another started ends with it, instead of waiting for it for ever."""
+        if self.local_rank > 0:
+            end_with_parent()
+        super().setup_environment()
 
     def configure_ddp(self) -> None:
         """Give every process the parameters and buffers of rank zero; wrap nothing."""
         assert self.lightning_module is not None
         _sync_module_states(self.lightning_module)
+
+
+def end_with_parent(every_seconds: float = 1.0) -> None:
+    """Watch the process that started this one, and exit when it is gone, be it before this call."""
+    parent = int(os.environ.get(PARENT, os.getppid()))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(every_seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:

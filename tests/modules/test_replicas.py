@@ -44,3 +44,20 @@ def test_lightnings_own_ddp_is_answered_with_a_sentence(monkeypatch):
     with pytest.raises(UserError, match=r"strategy=gan_lightning\.ReplicaStrategy\(\)"):
         module.on_fit_start()
     assert Digits(image_size=8).num_images == 1797
+
+
+def test_a_process_ends_when_the_one_that_started_it_is_gone(tmp_path):
+    """Else a rank whose rank zero has died would wait for it, and hold its terminal, for half an hour."""
+    child = (
+        "import os, time; from gan_lightning.training.distributed import end_with_parent; "
+        f"end_with_parent(0.05); open(r'{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(120)"
+    )
+    parent = (
+        f"import os, subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}])\n"
+        f"while not os.path.exists(r'{tmp_path}/pid'): time.sleep(0.05)\n"
+        "os._exit(1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, timeout=100
+    )  # waits for the child's pipe
+    assert done.returncode == 1
