@@ -17,7 +17,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
-
 PARENT = "GAN_LIGHTNING_PARENT"  # the process whose children are the other ranks of this machine
 
 
