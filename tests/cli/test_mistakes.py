@@ -22,6 +22,7 @@ TINY = [
     "model.generator.width=4",
     "model.discriminator.backbone.width=4",
     "data.image_size=8",
+    "data.batch_size=64",
     "metrics=[]",
     "callbacks=[nan_guard,limit,checkpoint]",
     "logger=[csv]",
@@ -302,7 +303,7 @@ def test_the_other_commands_refuse_in_one_sentence_too(line: str, trained: Path)
 
 BROKEN = """
 class Net:
-    def __init__(self, backbone, head):
+    def __init__(self, **anything):
         raise KeyError("weights")
 """
 
