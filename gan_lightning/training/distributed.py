@@ -6,6 +6,7 @@ Lightning's DDP wrapper expects every parameter in every backward, which no GAN 
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -34,11 +35,18 @@ class ReplicaStrategy(DDPStrategy):
         if self.local_rank > 0:
             end_with_parent()
         super().setup_environment()
+        atexit.register(leave)
 
     def configure_ddp(self) -> None:
         """Give every process the parameters and buffers of rank zero; wrap nothing."""
         assert self.lightning_module is not None
         _sync_module_states(self.lightning_module)
+
+
+def leave() -> None:
+    """Leave the other processes: gloo's threads, where they outlive the interpreter, abort the process (code 134)."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def end_with_parent(every_seconds: float = 1.0) -> None:
