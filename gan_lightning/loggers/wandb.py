@@ -90,7 +90,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
     def sync_command(self, run_id: str) -> str:
         """Return the shell command that uploads all offline parts, one per resume, of run `run_id`."""
-        parts = sorted(Path(self.save_dir or ".").resolve().glob(f"wandb/offline-run-*-{run_id}"))
+        parts = sorted(Path(self.save_dir or ".").resolve().glob(f"wandb/offline-run-*-{run_id}*"))
         return " ".join(["wandb sync", *(f"'{part}'" if " " in str(part) else str(part) for part in parts)])
 
     def _keep_best(self, name: str, value: float) -> None:
