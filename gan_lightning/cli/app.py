@@ -92,6 +92,11 @@ def _register() -> None:
     gan_lightning_processes.register()
 
 
+def first_process() -> bool:
+    """Return whether this is the process that the user started, not one that Lightning starts beside it."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 @contextmanager
 def _one_sentence(name: str) -> Iterator[None]:
     """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1."""
@@ -101,7 +106,7 @@ def _one_sentence(name: str) -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if tracebacks.wanted():
             traceback.print_exc()
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if first_process():
             print(f"gan-{name}: {sentence(error, name)}", file=sys.stderr)
         sys.exit(1)
     finally:

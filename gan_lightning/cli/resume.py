@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -11,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
+from gan_lightning.cli.app import first_process
 from gan_lightning.errors import UserError
 
 SAVED = ".hydra/config.yaml"  # as composed, interpolations intact: an override of a key reaches all that hang on it
@@ -50,7 +50,7 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
                 (OmegaConf.select(config, parent) if parent else config).pop(leaf, None)
             else:
                 OmegaConf.update(config, name, node, merge=not OmegaConf.is_config(node), force_add=True)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if first_process():
             print(f"resume: {name} = {override.get_value_element_as_str()}")
     with open_dict(config):
         config.resume, config.run_dir = str(folder), str(folder)

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.cli import resume
-from gan_lightning.cli.app import Command, command, overrides
+from gan_lightning.cli.app import Command, command, first_process, overrides
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.sweeps.result import leaves_result
@@ -41,23 +41,18 @@ def train(config: DictConfig) -> dict[str, Any]:
     checkpoint = _checkpoint(config, folder)
     data, module = build.data(config), build.module(config)
     measure = build.evaluator(config, data)
-    if _first():  # the others start when all of this is known to work
+    if first_process():  # the others start when all of this is known to work
         _check_data(data, module)
         if measure is not None:
             measure.check()
     start = _start(module, checkpoint, config.strict)
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
-    if _first():
+    if first_process():
         _write_config(config, folder)
     _fit(trainer, module, data, checkpoint, start)
     if trainer.is_global_zero:
         _finish(module, folder)
     return {"run_dir": str(folder), "images_seen": module.images_seen, "scores": module.scores, "best": module.best}
-
-
-def _first() -> bool:
-    """Return whether this is the process that the user started, not one that Lightning starts beside it."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _quiet_lightning() -> None:
@@ -84,7 +79,7 @@ def _settled(config: DictConfig) -> DictConfig:
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     if config.resume is not None:
         return resume.last_checkpoint(folder)
-    if _first() and any((folder / name).exists() for name in OF_A_RUN):
+    if first_process() and any((folder / name).exists() for name in OF_A_RUN):
         raise UserError(
             f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another."
         )
@@ -146,7 +141,7 @@ def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, start: d
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint if start else None, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"Lightning cannot train as asked: {' '.join(str(error).split())}") from error
-    if start and module.images_seen == start["gan_lightning"]["images_seen"] and _first():
+    if start and module.images_seen == start["gan_lightning"]["images_seen"] and first_process():
         print(f"Nothing was left to train after {module.images_seen:,} images: for more give max_epochs or max_kimg.")
 
 
