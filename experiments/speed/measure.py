@@ -11,18 +11,16 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import lightning as L
 import torch
-from rivals import Block, bare, tutorial
+from rivals import Block, TutorialDiscriminator, TutorialGenerator, bare, tutorial
 from torch import Tensor, nn
 
 from gan_lightning import GAN
 from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator, MLP2dBackbone, MLP2dGenerator
 
 Networks = Callable[[], tuple[nn.Module, nn.Module]]
-Rival = Callable[[nn.Module, nn.Module, Tensor], Block]
 
 
 class TakingTurns(L.LightningDataModule):
@@ -52,9 +50,9 @@ class TakingTurns(L.LightningDataModule):
                 self.seconds[name].append(time.perf_counter() - start)
 
 
-def compare(title: str, networks: Networks, batch: Tensor, steps: int, blocks: int, rivals: dict[str, Rival]) -> None:
+def compare(title: str, networks: Networks, batch: Tensor, steps: int, blocks: int, rivals: dict[str, Block]) -> None:
     """Print the median ratio of each rival's time to gan-lightning's, with quartiles."""
-    turns = TakingTurns(batch, {name: make(*networks(), batch) for name, make in rivals.items()}, steps, blocks)
+    turns = TakingTurns(batch, rivals, steps, blocks)
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -81,6 +79,17 @@ def dcgan(size: int, channels: int) -> Networks:
     return lambda: (DCGANGenerator(size, channels), Discriminator(DCGANBackbone(size, channels)))
 
 
+def points() -> tuple[nn.Module, nn.Module]:
+    return MLP2dGenerator(), Discriminator(MLP2dBackbone())
+
+
+def rival(name: str, size: int, batch: Tensor) -> Block:
+    """Return a DCGAN loop: a tutorial's with the networks as it writes them, or the bare step with ours."""
+    if name == "tutorial":
+        return tutorial(TutorialGenerator(size, 3), TutorialDiscriminator(size, 3), batch)
+    return bare(*dcgan(size, 3)(), batch, channels_last=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=15)
@@ -89,11 +98,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     print(f"torch {torch.__version__}, lightning {L.__version__}, {options.threads} threads")
-    for rivals in ({"tutorial": tutorial}, {"bare": partial(bare, channels_last=True)}):
-        compare("DCGAN 32x32, batch 64", dcgan(32, 3), images(32, 3, 64), 8, options.blocks, rivals)
-        compare("DCGAN 64x64, batch 64", dcgan(64, 3), images(64, 3, 64), 3, options.blocks, rivals)
-    points = lambda: (MLP2dGenerator(), Discriminator(MLP2dBackbone()))  # noqa: E731
-    compare("MLP on 2-D mixtures, batch 512", points, torch.randn(512, 2), 100, options.blocks, {"bare": bare})
+    for name in ("tutorial", "bare"):
+        for size, steps in ((32, 8), (64, 3)):
+            batch = images(size, 3, 64)
+            rivals = {name: rival(name, size, batch)}
+            compare(f"DCGAN {size}x{size}, batch 64", dcgan(size, 3), batch, steps, options.blocks, rivals)
+    batch = torch.randn(512, 2)
+    compare("MLP on 2-D mixtures, batch 512", points, batch, 100, options.blocks, {"bare": bare(*points(), batch)})
 
 
 if __name__ == "__main__":

@@ -6,37 +6,48 @@ import resource
 import subprocess
 import sys
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 STEPS = 6
 
 
 def peak(contender: str) -> float:
     """Train a few steps as `contender` and return by how many MiB the process's peak memory grew."""
-    import lightning as L  # both import the same, so that only training differs
-    from measure import TakingTurns, dcgan, images
-    from rivals import tutorial
+    from measure import dcgan, images, points, rival
+    from torch import randn
 
-    from gan_lightning import GAN
-
-    batch, networks = images(64, 3, 64), dcgan(64, 3)()
+    fit(points(), randn(8, 2))  # both load all that Lightning loads when it trains, so that only training differs
+    batch = images(64, 3, 64)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if contender == "tutorial":
-        tutorial(*networks, batch)(STEPS)
+        rival("tutorial", 64, batch)(STEPS)
     else:
-        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-        module = GAN(*networks, ema_kimg=None)  # the tutorial keeps no average
-        trainer = L.Trainer(accelerator="cpu", max_epochs=1, enable_model_summary=False, **quiet)
-        trainer.fit(module, datamodule=TakingTurns(batch, {}, STEPS, 0))
+        fit(dcgan(64, 3)(), batch)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
+def fit(networks: tuple[nn.Module, nn.Module], batch: Tensor) -> None:
+    """Train a few steps with Lightning; without a weight average, since the tutorial keeps none."""
+    import lightning as L
+    from measure import TakingTurns
+
+    from gan_lightning import GAN
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(accelerator="cpu", max_epochs=1, enable_model_summary=False, **quiet)
+    trainer.fit(GAN(*networks, ema_kimg=None), datamodule=TakingTurns(batch, {}, STEPS, 0))
+
+
 def main() -> None:
-    """Print the growth of each, and their ratio, for three pairs of runs."""
+    """Print the growth of each, and their ratio, for five pairs of runs."""
     if len(sys.argv) > 1:
         warnings.simplefilter("ignore")
         print(peak(sys.argv[1]))
         return
-    for _ in range(3):
+    for _ in range(5):
         run = [sys.executable, __file__]
         ours, theirs = (
             float(subprocess.run([*run, name], capture_output=True, text=True, check=True).stdout.split()[-1])

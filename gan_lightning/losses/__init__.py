@@ -11,6 +11,7 @@ from gan_lightning.losses.adversarial import (
     RelativisticAverage,
     RelativisticAverageHinge,
     RelativisticAverageLeastSquares,
+    SeparableLoss,
     Wasserstein,
 )
 from gan_lightning.losses.generator import GeneratorLoss
@@ -18,5 +19,5 @@ from gan_lightning.losses.generator import GeneratorLoss
 __all__ = [
     "AdversarialLoss", "DualContrastive", "GeneratorLoss", "Hinge", "LeastSquares", "Minimax", "NonSaturating",
     "Relativistic", "RelativisticAverage", "RelativisticAverageHinge", "RelativisticAverageLeastSquares",
-    "Wasserstein",
+    "SeparableLoss", "Wasserstein",
 ]  # fmt: skip

@@ -32,7 +32,26 @@ class AdversarialLoss:
         raise NotImplementedError
 
 
-class NonSaturating(AdversarialLoss):
+class SeparableLoss(AdversarialLoss):
+    """A loss whose discriminator's side is one term of the real logits plus one of the fake ones.
+
+    Each can then go backward before the other is computed, which halves the discriminator's activations in memory.
+    """
+
+    def of_real(self, logits: Tensor) -> Tensor:
+        """Return what the discriminator minimises over real images."""
+        raise NotImplementedError
+
+    def of_fake(self, logits: Tensor) -> Tensor:
+        """Return what the discriminator minimises over fakes."""
+        raise NotImplementedError
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return both terms, summed."""
+        return self.of_real(real_logits) + self.of_fake(fake_logits)
+
+
+class NonSaturating(SeparableLoss):
     """-log D(x) - log(1 - D(G(z))) and -log D(G(z)). Goodfellow et al. 2014, arXiv 1406.2661.
 
     real_label: the target for real images; 0.9 is one-sided label smoothing (Salimans et al. 2016, 1606.03498).
@@ -44,13 +63,15 @@ class NonSaturating(AdversarialLoss):
             raise UserError(f"loss.real_label={real_label} is out of range: it lies in (0.5, 1], 0.9 smooths as usual.")
         self.real_label = real_label
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the cross-entropy of real against real_label and of fake against 0."""
+    def of_real(self, logits: Tensor) -> Tensor:
+        """Return the cross-entropy against real_label."""
         # With label l: softplus(-r) + (1 - l) r = -l log D - (1 - l) log(1 - D).
-        real = softplus(-real_logits).mean()
-        if self.real_label != 1:
-            real = real + (1 - self.real_label) * real_logits.mean()
-        return real + softplus(fake_logits).mean()
+        loss = softplus(-logits).mean()
+        return loss if self.real_label == 1 else loss + (1 - self.real_label) * logits.mean()
+
+    def of_fake(self, logits: Tensor) -> Tensor:
+        """Return the cross-entropy against 0."""
+        return softplus(logits).mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return -log D(G(z)), which does not vanish where the discriminator is sure."""
@@ -65,7 +86,7 @@ class Minimax(NonSaturating):
         return -softplus(fake_logits).mean()
 
 
-class LeastSquares(AdversarialLoss):
+class LeastSquares(SeparableLoss):
     """Squared distance to targets, with a factor 1/2 in both players. Mao et al. 2016, arXiv 1611.04076.
 
     fake_target, real_target, generator_target: the paper's a, b, c: (0, 1, 1), or (-1, 1, 0) for Pearson's chi^2.
@@ -77,38 +98,49 @@ class LeastSquares(AdversarialLoss):
     def __init__(self, fake_target: float = 0.0, real_target: float = 1.0, generator_target: float = 1.0) -> None:
         self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return half the squared distances of real to b and fake to a."""
-        real = (real_logits - self.real_target).square().mean()
-        return (real + (fake_logits - self.fake_target).square().mean()) / 2
+    def of_real(self, logits: Tensor) -> Tensor:
+        """Return half the squared distance to b."""
+        return (logits - self.real_target).square().mean() / 2
+
+    def of_fake(self, logits: Tensor) -> Tensor:
+        """Return half the squared distance to a."""
+        return (logits - self.fake_target).square().mean() / 2
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return half the squared distance of fake to c."""
         return (fake_logits - self.generator_target).square().mean() / 2
 
 
-class Hinge(AdversarialLoss):
+class Hinge(SeparableLoss):
     """relu(1 - r) + relu(1 + f) and -f. Lim and Ye 2017, arXiv 1705.02894; Tran et al. 2017, 1702.08896."""
 
     logits_are_log_odds = False
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the two margins' violations."""
-        return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+    def of_real(self, logits: Tensor) -> Tensor:
+        """Return by how much logits miss the margin above 1."""
+        return relu(1 - logits).mean()
+
+    def of_fake(self, logits: Tensor) -> Tensor:
+        """Return by how much logits miss the margin below -1."""
+        return relu(1 + logits).mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return minus the fake logits' mean."""
         return -fake_logits.mean()
 
 
-class Wasserstein(AdversarialLoss):
+class Wasserstein(SeparableLoss):
     """f - r and -f: the critic estimates the earth mover's distance. Arjovsky et al. 2017, arXiv 1701.07875."""
 
     logits_are_log_odds = False
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return minus the critic's gap between real and fake."""
-        return fake_logits.mean() - real_logits.mean()
+    def of_real(self, logits: Tensor) -> Tensor:
+        """Return minus the mean score."""
+        return -logits.mean()
+
+    def of_fake(self, logits: Tensor) -> Tensor:
+        """Return the mean score."""
+        return logits.mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """Return minus the fake scores' mean."""

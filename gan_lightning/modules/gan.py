@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from gan_lightning.augment import Augment
 from gan_lightning.errors import UserError
-from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
+from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
 from gan_lightning.modules.base import AdversarialModule
 from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks.base import Generator
@@ -26,7 +26,7 @@ from gan_lightning.training.random import key, reseed_layers
 from gan_lightning.training.step import Rows, Step
 
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
-ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999))  # Radford et al. 2015
+ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)  # Radford et al. 2015
 
 
 class GAN(AdversarialModule):
@@ -112,9 +112,10 @@ class GAN(AdversarialModule):
 
     def discriminator_loss(self, step: Step) -> dict[str, Tensor]:
         """Return what the discriminator minimises, by name."""
-        real, fake = step.real_logits, step.fake_logits
-        self._watch(real, fake)
-        return {} if self._head_plays_alone else {"discriminator": self.loss.discriminator(real, fake)}
+        self._watch("D(x)", step.real_logits)
+        terms = {} if self._head_plays_alone else {"discriminator": self._adversarial_loss(step)}
+        self._watch("D(G(z))", step.fake_logits)
+        return terms
 
     def generator_loss(self, step: Step) -> dict[str, Tensor]:
         """Return what the generator minimises, by name."""
@@ -124,7 +125,7 @@ class GAN(AdversarialModule):
     def head_loss(self, step: Step, player: str) -> dict[str, Tensor]:
         """Return the terms that the discriminator's head adds for class labels, summed over real and fake by name."""
         head = self._head
-        if head is None:
+        if head is None or not head.has_terms:
             return {}
         terms = head.loss(step.fake_output, step.fake_labels, player, False)
         if player == "discriminator":
@@ -146,6 +147,17 @@ class GAN(AdversarialModule):
     @property
     def _head_plays_alone(self) -> bool:
         return self._head is not None and self._head.plays_alone
+
+    def _adversarial_loss(self, step: Step) -> Tensor:
+        loss = self.loss
+        if isinstance(loss, SeparableLoss) and self._loss_alone_reads_logits:
+            return step.settle(loss.of_real(step.real_logits), "real") + loss.of_fake(step.fake_logits)
+        return loss.discriminator(step.real_logits, step.fake_logits)
+
+    @property
+    def _loss_alone_reads_logits(self) -> bool:
+        head_is_silent = self._head is None or not self._head.has_terms
+        return head_is_silent and all(penalty.every > 1 for penalty in self._penalties("discriminator").values())
 
     def _share_codes(self) -> None:
         """Tell the generator which of its latents are codes that the head reads back."""
@@ -189,11 +201,10 @@ class GAN(AdversarialModule):
         mine = [c for c in self.regularizers.values() if isinstance(c, Constraint) and c.player == player]
         return [partial(constraint.apply, network) for constraint in mine]
 
-    def _watch(self, real_logits: Tensor, fake_logits: Tensor) -> None:
-        """Record D(x) and D(G(z)): beliefs where logits are log-odds, else raw scores."""
-        for name, logits in {"D(x)": real_logits, "D(G(z))": fake_logits}.items():
-            logits = logits.detach()
-            self.scalars.add(name, (logits.sigmoid() if self.loss.logits_are_log_odds else logits).mean())
+    def _watch(self, name: str, logits: Tensor) -> None:
+        """Record D(x) or D(G(z)): beliefs where logits are log-odds, else raw scores."""
+        logits = logits.detach()
+        self.scalars.add(name, (logits.sigmoid() if self.loss.logits_are_log_odds else logits).mean())
 
     # Lightning -------------------------------------------------------------------------------------------------------
 

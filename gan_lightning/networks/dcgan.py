@@ -40,6 +40,19 @@ def _norm(name: str, channels: int, condition_dim: int = 0) -> nn.Module:
     return layers[name](channels)
 
 
+class _FromLatent(nn.ConvTranspose2d):
+    """The first transposed convolution, whose input is one pixel: a matrix product, several times as fast on a CPU."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__(inputs, outputs, 4, bias=bias)
+
+    def forward(self, z: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Map z `(N, inputs)` to `(N, outputs, 4, 4)`, in channels-last memory."""
+        pixels = z @ self.weight.permute(0, 2, 3, 1).flatten(1)
+        pixels = pixels.unflatten(1, (4, 4, self.out_channels))
+        return (pixels if self.bias is None else pixels + self.bias).permute(0, 3, 1, 2)
+
+
 class DCGANGenerator(Generator):
     """Transposed 4x4 convolutions from a latent to an image, batch norm and ReLU between, tanh last.
 
@@ -69,7 +82,7 @@ class DCGANGenerator(Generator):
         widths = _widths(image_size, width, max_width, "dcgan")[::-1]
         self.condition_dim = condition_dim(conditioning, num_classes)
         inputs, bias = latent_dim + num_classes - self.condition_dim, norm == "none"
-        layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], 4, 1, 0, bias=bias)]
+        layers: list[nn.Module] = [_FromLatent(inputs, widths[0], bias)]
         for before, after in zip(widths, [*widths[1:], channels], strict=True):
             layers += [_norm(norm, before, self.condition_dim), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
@@ -83,7 +96,7 @@ class DCGANGenerator(Generator):
             condition = one_hot(required(labels), self.num_classes).to(z.dtype)
         elif self.num_classes:
             z = concatenate_labels(z, labels, self.num_classes)
-        return self.layers(z[:, :, None, None], condition)
+        return self.layers(z, condition)
 
 
 class DCGANBackbone(Backbone):
@@ -109,13 +122,13 @@ class DCGANBackbone(Backbone):
             layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none" and index > 0))
             layers += [_norm(norm, after)] if index else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.layers = nn.Sequential(*layers)
         self.feature_dim, self.head_bias, self.label_maps = widths[-1] * 16, norm == "none", label_maps
         initialise_normal(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
-        return self.layers(images)
+        return self.layers(images).permute(0, 2, 3, 1).flatten(1)  # without a copy from channels-last memory
 
     def initialise_head(self, head: nn.Module) -> None:
         """Draw the head's weights as the paper draws all weights."""

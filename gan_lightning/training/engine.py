@@ -88,14 +88,18 @@ class Engine:
         step.begin(player.name, phase.differentiates)
         player.optimizer.zero_grad(set_to_none=True)
         for part in step.split(self.accumulate):
+            part.backward = self._backward_of_part
             terms = phase.loss(part)
-            self.backward(reduce(add, terms.values()) / self.accumulate)
+            part.backward(reduce(add, terms.values()))
             for name, value in terms.items():
                 self.scalars.add(f"loss/{name}", value)
         self._finish(player, measure)
         for constraint in phase.constraints:
             constraint()
         step.moved(player.name)
+
+    def _backward_of_part(self, loss: Tensor) -> None:
+        self.backward(loss / self.accumulate if self.accumulate > 1 else loss)
 
     def _finish(self, player: Player, measure: bool) -> None:
         if self.reduce_gradients is not None:

@@ -85,6 +85,7 @@ class Step:
         self.progress, self.latent_optimizer = progress, latent_optimizer
         self.differentiates: frozenset[str] = frozenset()
         self.mover = ""
+        self.backward: Callable[[Tensor], None] | None = None  # the engine's, who gives it
         self._cache: dict[str, tuple[frozenset[str], Any]] = {}
 
     # What engine and modules call ----------------------------------------------------------------------------------
@@ -103,6 +104,17 @@ class Step:
         if parts == 1:
             return [self]
         return [self._piece(part * self.size // parts, (part + 1) * self.size // parts) for part in range(parts)]
+
+    def settle(self, term: Tensor, which: str) -> Tensor:
+        """Return the value of a term of the logits of "real" or "fake", which goes backward at once.
+
+        That frees the memory of its graph before the next is made. Without an engine the term keeps its graph.
+        """
+        if self.backward is None:
+            return term
+        self.backward(term)
+        self._cache.pop(f"{which}_output")  # whoever reads it again needs another graph
+        return term.detach()
 
     # Random numbers ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from gan_lightning import GAN, UserError
 from gan_lightning.data import Digits, Ring
-from gan_lightning.losses import Hinge, Relativistic, Wasserstein
+from gan_lightning.losses import AdversarialLoss, Hinge, NonSaturating, Relativistic, Wasserstein
 from gan_lightning.networks import (
     DCGANBackbone,
     DCGANGenerator,
@@ -56,6 +56,33 @@ def test_training_moves_both_players_and_reports_every_term(options):
     penalties = {f"loss/{name}" for name, r in (options.get("regularizers") or {}).items() if hasattr(r, "weight")}
     assert names >= {"loss/discriminator", "loss/generator", "D(x)", "D(G(z))", "gradient_norm/generator", *penalties}
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in trainer.loggers[0].rows)
+
+
+class InOnePiece(AdversarialLoss):
+    """The same game as another loss's, not known to be a sum of a real and a fake term."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def discriminator(self, real_logits, fake_logits):
+        return self.loss.discriminator(real_logits, fake_logits)
+
+    def generator(self, real_logits, fake_logits):
+        return self.loss.generator(real_logits, fake_logits)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("loss", [NonSaturating(0.9), Hinge(), Wasserstein()])
+def test_real_images_going_backward_before_the_fakes_are_judged_changes_nothing(loss, accumulate):
+    runs = []
+    for played in (loss, InOnePiece(loss)):
+        module = points_gan(loss=played, accumulate=accumulate, log_every=1)
+        calls = []
+        module.discriminator.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        fit(module, ring(), batches=3)
+        assert len(calls) == 3 * 3 * accumulate  # real, fake, and fake again after the discriminator has moved
+        runs.append((weights(module.generator) + weights(module.discriminator), module.latest["loss/discriminator"]))
+    torch.testing.assert_close(runs[0], runs[1], rtol=1e-5, atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_run_whatever_the_global_stream():

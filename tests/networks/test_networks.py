@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks import (
@@ -37,6 +38,17 @@ def count(network):
 def test_parameter_counts_of_the_original_code(build, expected):
     with torch.device("meta"):
         assert count(build()) == expected
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_dcgans_first_layer_is_a_transposed_convolution(norm, memory_format):
+    layer = DCGANGenerator(16, 3, latent_dim=5, width=8, norm=norm).to(memory_format=memory_format).layers[0]
+    z = torch.randn(2, 5, requires_grad=True)
+    expected = functional.conv_transpose2d(z[:, :, None, None], layer.weight, layer.bias)
+    torch.testing.assert_close(layer(z), expected)
+    (layer.weight.grad,) = torch.autograd.grad(layer(z).square().sum(), layer.weight)
+    torch.testing.assert_close(layer.weight.grad, torch.autograd.grad(expected.square().sum(), layer.weight)[0])
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])

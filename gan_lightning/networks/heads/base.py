@@ -46,6 +46,11 @@ class Head(nn.Module):
         """
         return {}
 
+    @property
+    def has_terms(self) -> bool:
+        """Whether the head adds anything to the players' losses."""
+        return type(self).loss is not Head.loss
+
     def generator_parameters(self) -> Iterable[nn.Parameter]:
         """Return the parameters that move in the generator's turn as well as in the discriminator's."""
         return ()
