@@ -34,11 +34,11 @@ def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], 
 def update(metrics: Mapping[str, SampleMetric], rows: Rows, real: bool) -> None:
     """Give every metric the rows it consumes."""
     for metric in metrics.values():
-        values = rows[metric.consumes]
-        if len(values):
+        values = [rows[kind] for kind in metric.consumes]
+        if len(values[0]):
             # Metrics sum in float64, which Apple's GPUs don't have.
-            place = torch.device("cpu") if values.device.type == "mps" else values.device
-            metric.to(place).update(values.to(place), real=real)
+            place = torch.device("cpu") if values[0].device.type == "mps" else values[0].device
+            metric.to(place).update(*(value.to(place) for value in values), real=real)
 
 
 def not_finite(rows: Rows) -> Tensor:

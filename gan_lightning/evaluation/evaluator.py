@@ -154,7 +154,7 @@ class Evaluator:
     def _full_names(self, values: dict[str, dict[str, float]]) -> dict[str, float]:
         """Return the scores of all metrics in one dict, those of features with the extractor's suffix."""
         return {
-            name if metric_class(self.metrics[metric]).consumes == "points" else name + self._features.suffix: value
+            name if not metric_class(self.metrics[metric]).marked else name + self._features.suffix: value
             for metric, scores in values.items()
             for name, value in scores.items()
         }
@@ -168,7 +168,7 @@ class Evaluator:
 
     def _real_statistics(self) -> dict[str, reals.Statistics]:
         """Return the statistics of the real data on rank zero, {} elsewhere; what the cache lacks is measured now."""
-        compared = [name for name, metric in self.metrics.items() if metric_class(metric).consumes != "points"]
+        compared = [name for name, metric in self.metrics.items() if "points" not in metric_class(metric).consumes]
         paths = {name: self._cache_path(name) for name in compared if rank() == 0}
         cached = {name: reals.load(path) for name, path in paths.items()}
         found = {name: statistics for name, statistics in cached.items() if statistics is not None}
@@ -231,7 +231,7 @@ class Evaluator:
 
     @property
     def _uses_features(self) -> bool:
-        return any(metric_class(metric).consumes != "points" for metric in self.metrics.values())
+        return any("points" not in metric_class(metric).consumes for metric in self.metrics.values())
 
     def _build(self, name: str) -> SampleMetric:
         modes = self.data.modes() if self._points else None

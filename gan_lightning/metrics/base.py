@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
@@ -17,26 +18,85 @@ from torchmetrics.utilities import dim_zero_cat
 class Setting:
     """What is known about the things to be measured before the first sample: metrics are built from it.
 
-    feature_dim, num_classes: the extractor's widths F and K, 0 where there is none.
+    feature_dim, num_classes: the extractor's widths F and K, 0 where there is none; extractor: its name.
     modes: `(M, D)` centres of a mixture, std: their spread.
+    num_reals, num_fakes: how many of each are compared. image_shape: of a sample. data: the data set's name.
+    labels: classes of the data set, 0 where it is unlabelled; class_names: theirs.
+    fakes_labelled: whether samples are made for classes.
+    has_generator, has_discriminator: whether the networks are at hand, which they are not for two folders of images.
     """
 
     feature_dim: int = 0
     num_classes: int = 0
     modes: Tensor | None = None
     std: float | None = None
+    num_reals: int = 0
+    num_fakes: int = 0
+    image_shape: tuple[int, ...] = ()
+    labels: int = 0
+    class_names: tuple[str, ...] | None = None
+    fakes_labelled: bool = False
+    has_generator: bool = False
+    has_discriminator: bool = False
+    extractor: str = ""
+    data: str = ""
 
 
 class SampleMetric(Metric):
     """Compares generated samples with real ones; built from a Setting.
 
-    consumes: which values `update(values, real)` takes: "features" `(N, F)`, "logits" `(N, K)` or "points" `(N, D)`.
+    consumes: kinds of rows that `update(*values, real=...)` takes, in this order: "features" `(N, F)`, "logits"
+        `(N, K)`, "points" `(N, D)`, "labels" `(N,)`, "images" uint8 `(N, C, H, W)`.
     names: what `compute()` returns, in order.
+    protocol: what completes the names: "split" for number of samples and split (kid10k_train), "count" for the number
+        alone (is10k), "" for nothing.
+    marked: whether the scores bear the extractor's suffix.
+    keeps: kinds whose real rows are given as `real_rows` before the first sample, instead of passing through `update`.
     States whose name starts with `real_` depend on the real data alone; the evaluator caches them.
     """
 
-    consumes: ClassVar[str]
+    consumes: ClassVar[tuple[str, ...]]
     names: ClassVar[tuple[str, ...]]
+    protocol: ClassVar[str] = "split"
+    marked: ClassVar[bool] = True
+    keeps: ClassVar[tuple[str, ...]] = ()
+    real_rows: Mapping[str, Tensor]
+
+    def finish_real(self) -> None:
+        """Turn all that is known of the real data into `real_` states; called once, before they are cached."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A generator to be measured as such, with all that belongs to it; None where it is not at hand.
+
+    sample: (start, stop, labels `(n,)` or None to draw them) -> images `(n, C, H, W)` in [-1, 1].
+    generator: the network that samples, with averaged weights unless raw ones are measured.
+    data: the data module. folder: where pictures may be left.
+    """
+
+    sample: Callable[..., Tensor]
+    data: Any
+    generator: nn.Module | None = None
+    discriminator: nn.Module | None = None
+    extractor: Extractor | None = None
+    split: str = "train"
+    num_fakes: int = 0
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    folder: Path | None = None
+    images_seen: int = 0
+
+
+class GeneratorMetric(Metric):
+    """Measures a generator itself: built from a Setting, `update(subject)` is called once, on one process.
+
+    names, protocol, marked: as SampleMetric's.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    protocol: ClassVar[str] = "count"
+    marked: ClassVar[bool] = False
 
 
 MetricFactory = Callable[[Setting], SampleMetric]  # a metric's class, or a partial with its options

@@ -15,7 +15,7 @@ class FID(FrechetInceptionDistance, SampleMetric):
     Statistics and result are float64. Takes features `(N, F)`; needs two samples of each kind.
     """
 
-    consumes: ClassVar[str] = "features"
+    consumes: ClassVar[tuple[str, ...]] = ("features",)
     names: ClassVar[tuple[str, ...]] = ("fid",)
 
     def __init__(self, setting: Setting) -> None:

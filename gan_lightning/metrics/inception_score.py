@@ -23,8 +23,9 @@ class InceptionScore(library.InceptionScore, SampleMetric):
     a part. Takes logits `(N, K)`.
     """
 
-    consumes: ClassVar[str] = "logits"
+    consumes: ClassVar[tuple[str, ...]] = ("logits",)
     names: ClassVar[tuple[str, ...]] = ("is", "is_std")
+    protocol: ClassVar[str] = "count"
     shuffle_seed: ClassVar[int] = 2020  # torch-fidelity's
 
     def __init__(self, setting: Setting, splits: int = 10) -> None:

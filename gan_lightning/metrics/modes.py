@@ -21,8 +21,10 @@ class Modes(SampleMetric):
     Takes points `(N, D)`.
     """
 
-    consumes: ClassVar[str] = "points"
+    consumes: ClassVar[tuple[str, ...]] = ("points",)
     names: ClassVar[tuple[str, ...]] = ("modes", "high_quality", "reverse_kl")
+    protocol: ClassVar[str] = ""
+    marked: ClassVar[bool] = False
     full_state_update = False
 
     samples: Tensor  # (M,) samples nearest to each mode
