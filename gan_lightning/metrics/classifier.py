@@ -60,7 +60,7 @@ class Classifier(Extractor):
         if self.accuracy is None:
             state = from_rank_zero(lambda: self._cached(data, torch.device(device)))
             self.accuracy = float(state.pop("accuracy"))
-            self.network = _network(data.image_shape[0], self.num_classes, self.seed)
+            self.network = build(data.image_shape[0], self.num_classes, self.seed)
             self.network.load_state_dict(state)
             self.network.eval().requires_grad_(False)
             self.fingerprint = f"classifier-{VERSION}-{_hash(state)}"
@@ -81,12 +81,11 @@ class Classifier(Extractor):
         return state
 
     def _train(self, data: Any, device: torch.device) -> dict[str, Tensor]:
-        images, labels = _load(data, self.seed)
-        network = _network(images.shape[1], self.num_classes, self.seed).to(device)
+        images, labels = load(data, "train", self.seed)
+        network = build(images.shape[1], self.num_classes, self.seed).to(device)
         held_out = len(images) // 5
-        with _one_thread():
-            _fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
-        accuracy = _accuracy(network, images[:held_out].to(device), labels[:held_out].to(device))
+        fit(network, images[held_out:].to(device), labels[held_out:].to(device), self.epochs, self.seed)
+        accuracy = share_right(network, images[:held_out].to(device), labels[:held_out].to(device))
         print(f"Trained the classifier of {data.name}: {accuracy:.2%} right on {held_out:,} held-out images.")
         state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
         return {**state, "accuracy": torch.tensor(accuracy, dtype=torch.float64)}
@@ -113,31 +112,35 @@ def _hash(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load(data: Any, seed: int) -> tuple[Tensor, Tensor]:
-    """Return images `(N, C, h, w)`, averaged down, and labels `(N,)` in a random order that `seed` fixes."""
-    reference = data.reference("train")
+def load(data: Any, split: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Return uint8 images `(N, C, h, w)`, averaged down, and labels `(N,)` in a random order that `seed` fixes.
+
+    At most 50,000 of the split.
+    """
+    reference = data.reference(split)
     chosen = torch.randperm(len(reference), generator=generator(seed, "classifier", "split"))[:MOST_IMAGES]
     workers = getattr(data, "num_workers", 0)
     loader = DataLoader(
         Subset(reference, chosen.tolist()), batch_size=256, num_workers=workers, generator=generator(seed, "workers")
     )
-    batches = [(_shrink(batch["image"]), batch["label"]) for batch in loader]
+    batches = [(shrink(batch["image"]), batch["label"]) for batch in loader]
     images, labels = zip(*batches, strict=True)
     return torch.cat(images), torch.cat(labels).long()
 
 
-def _shrink(images: Tensor) -> Tensor:
+def shrink(images: Tensor) -> Tensor:
+    """Return uint8 images `(N, C, H, W)`, larger ones averaged down to 32 x 32."""
     if max(images.shape[-2:]) <= SIDE:
         return images
     return functional.adaptive_avg_pool2d(images.float(), SIDE).round().byte()
 
 
 def _pixels(images: Tensor) -> Tensor:
-    return _shrink(images).float() / 127.5 - 1
+    return shrink(images).float() / 127.5 - 1
 
 
-def _network(channels: int, classes: int, seed: int) -> nn.Sequential:
-    """Return a net of about 0.2 million weights whose last layer is the linear classifier."""
+def build(channels: int, classes: int, seed: int) -> nn.Sequential:
+    """Return a net of about 0.2 million weights whose last layer is the linear classifier; `seed` fixes the weights."""
 
     def block(inputs: int, outputs: int, kernel: int = 3) -> list[nn.Module]:
         convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
@@ -149,13 +152,14 @@ def _network(channels: int, classes: int, seed: int) -> nn.Sequential:
         return nn.Sequential(*layers, nn.Linear(4 * 128, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
 
 
-def _fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: int, batch_size: int = 64) -> None:
+def fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: int, batch_size: int = 64) -> None:
+    """Train `network` on uint8 images `(N, C, H, W)` with labels `(N,)`, in an order that `seed` fixes."""
     order = generator(seed, "classifier", "order")
     steps = epochs * -(-len(images) // batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
     network.train()
-    with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+    with _one_thread(), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         for _ in range(epochs):
             for rows in torch.randperm(len(images), generator=order).split(batch_size):
                 rows = rows.to(images.device)
@@ -167,7 +171,8 @@ def _fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: 
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+def share_right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Return the share of uint8 images `(N, C, H, W)` that `network` puts into their class."""
     network.eval()
     right = [
         (network(_pixels(batch)).argmax(1) == truth).sum()

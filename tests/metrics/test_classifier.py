@@ -41,7 +41,7 @@ def test_is_trained_once_for_a_data_set_and_again_for_another(
     first.prepare(Digits(image_size=16), "cpu")
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(classifier, "_fit", lambda *_: pytest.fail("trained a second time"))
+        patch.setattr(classifier, "fit", lambda *_: pytest.fail("trained a second time"))
         second.prepare(Digits(image_size=16), "cpu")
     assert capsys.readouterr().out == ""
     assert second.fingerprint == first.fingerprint and second.accuracy == first.accuracy
