@@ -39,7 +39,7 @@ def module(config: DictConfig) -> GAN:
         latent_optimization=build(config.get("latents")),
         generator_optimizer=optimizer(config, "generator"),
         discriminator_optimizer=optimizer(config, "discriminator"),
-        schedule=None if config.schedule._target_.endswith(".Constant") else build(config.schedule),
+        schedule=build(config.get("schedule")),
         clip_norm=config.optim.clip_norm,
         seed=config.seed,
         log_every=config.log_every,

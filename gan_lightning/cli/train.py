@@ -32,7 +32,7 @@ def train(config: DictConfig) -> dict[str, Any]:
 
     Raises UserError before anything is trained for whatever cannot work.
     """
-    from gan_lightning.cli import build, preflight
+    from gan_lightning.cli import build, built, preflight
 
     _quiet_lightning()
     config = _settled(config)
@@ -42,7 +42,9 @@ def train(config: DictConfig) -> dict[str, Any]:
     data, module = build.data(config), build.module(config)
     measure = build.evaluator(config, data)
     if first_process():  # the others start when all of this is known to work
-        _check_data(data, module)
+        data.prepare_data()  # now, so that what is missing or unreadable is said
+        data.setup("fit")
+        built.check(module, data, build.processes(config.trainer) * getattr(module, "accumulate", 1))
         if measure is not None:
             measure.check()
     start = _start(module, checkpoint, config.strict)
@@ -91,18 +93,6 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     return resume.last_checkpoint(path) if path.is_dir() else path
 
 
-def _check_data(data: Any, module: GAN) -> None:
-    """Load the data now, so that what is missing or unreadable is said before processes start."""
-    data.prepare_data()
-    data.setup("fit")
-    made = tuple(getattr(module.generator, "image_shape", data.image_shape))
-    if made != tuple(data.image_shape):
-        raise UserError(
-            f"The generator makes images of shape {made}, but data {data.name} has {tuple(data.image_shape)}: choose a "
-            "model for this data."
-        )
-
-
 def _write_config(config: DictConfig, folder: Path) -> None:
     text = OmegaConf.to_yaml(config, resolve=True)
     write_atomically(folder / "config.yaml", lambda path: path.write_text(text))
@@ -116,12 +106,11 @@ def _start(module: GAN, checkpoint: Path | None, strict: bool) -> dict[str, Any]
 
     Not strict, what fits of a changed architecture is taken over at once, and optimisers start anew.
     """
-    from gan_lightning.inference.read import read, torch_load
+    from gan_lightning.inference.read import read_state
 
     if checkpoint is None:
         return None
-    read(checkpoint)  # refuses what is corrupt or foreign
-    saved = torch_load(checkpoint)
+    saved = read_state(checkpoint)
     changed = module.changes(saved)
     if changed and strict:
         raise UserError(

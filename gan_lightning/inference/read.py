@@ -54,15 +54,23 @@ def read(path: Path | str, raw: bool = False) -> Stored:
     raw: the weights as trained, not their moving average.
     """
     path = locate(path)
-    stored = _read_safetensors(path, raw) if path.suffix == ".safetensors" else _read_checkpoint(path, raw)
+    stored = _read_safetensors(path, raw) if path.suffix == ".safetensors" else _stored(path, _checkpoint(path), raw)
     return _of_true_size(stored)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's whole training state; raise UserError for a file whose generator `read` would refuse."""
+    checkpoint = _checkpoint(path)
+    _of_true_size(_stored(path, checkpoint, raw=False))
+    return checkpoint
 
 
 def read_discriminator(path: Path) -> Stored:
     """Read the discriminator in a checkpoint; raise UserError where there is none, or none that can be built again."""
     if path.suffix == ".safetensors":
         raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
-    description, state = _read_entries(path)
+    checkpoint = _checkpoint(path)
+    description, state = _checked(path, checkpoint["gan_lightning"]), checkpoint["state_dict"]
     tensors = _starting_with("discriminator.", state)
     networks = description["networks"] if _is_dict(description, "networks") else {}
     stored = Stored(path, networks.get("discriminator"), tensors, description)
@@ -81,20 +89,20 @@ def _of_true_size(stored: Stored) -> Stored:
     return stored
 
 
-def _read_checkpoint(path: Path, raw: bool) -> Stored:
-    description, state = _read_entries(path)
-    tensors = _generator_tensors(path, state, raw)
+def _stored(path: Path, checkpoint: dict[str, Any], raw: bool) -> Stored:
+    description = _checked(path, checkpoint["gan_lightning"])
+    tensors = _generator_tensors(path, checkpoint["state_dict"], raw)
     networks = description["networks"] if _is_dict(description, "networks") else {}
     return Stored(path, networks.get("generator"), tensors, description)
 
 
-def _read_entries(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a checkpoint's description and its state dict."""
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """Return what is in a checkpoint; UserError for a file that is none of ours."""
     checkpoint = torch_load(path)
     missing = [key for key in ("gan_lightning", "state_dict") if not _is_dict(checkpoint, key)]
     if missing:
         raise UserError(f"{path} is a torch file but no checkpoint of gan_lightning: it has no {missing[0]!r} entry.")
-    return _checked(path, checkpoint["gan_lightning"]), checkpoint["state_dict"]
+    return checkpoint
 
 
 def torch_load(path: Path) -> Any:

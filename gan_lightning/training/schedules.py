@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gan_lightning.errors import UserError
-
-
-class Constant:
-    """1 all along."""
-
-    def __call__(self, progress: float) -> float:
-        """Return the factor at `progress`."""
-        return 1.0
+from gan_lightning.errors import UserError, check_range
 
 
 class LinearDecay:
@@ -27,6 +19,7 @@ class LinearDecay:
             raise UserError(
                 f"schedule.start={start} is out of range: the decay starts at a share of the run in [0, 1)."
             )
+        check_range("schedule", 0, final=final)
         self.start, self.final = start, final
 
     def __call__(self, progress: float) -> float:
@@ -46,6 +39,7 @@ class Cosine:
     def __init__(self, final: float = 0.0, start: float = 1.0, until: float = 1.0) -> None:
         if not 0 < until <= 1:
             raise UserError(f"schedule.until={until} is out of range: it is a share of the run in (0, 1].")
+        check_range("schedule", 0, start=start, final=final)
         self.final, self.start, self.until = final, start, until
 
     def __call__(self, progress: float) -> float:
