@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import tracebacks
-from gan_lightning.cli.sentences import sentence
+from gan_lightning.cli.sentences import check_groups, sentence
 from gan_lightning.data import resolvers
 from gan_lightning.errors import UserError
 from hydra_plugins import gan_lightning_processes
@@ -56,6 +56,7 @@ class Command:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that `overrides` make; raises UserError for one that does not fit."""
         _register()
+        check_groups(overrides)
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             try:
                 return hydra.compose(self.name, [*overrides])
@@ -66,6 +67,7 @@ class Command:
         """Run the command line."""
         _register()
         with _one_sentence(self.name):
+            check_groups(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)()
 
     def _job(self, config: DictConfig) -> Any:

@@ -42,7 +42,7 @@ def generate(cfg: DictConfig) -> Path:
         raise UserError("ckpt is missing: say ckpt=PATH, a checkpoint, a run's folder or a generator.safetensors.")
     if cfg.export and cfg.export not in EXPORTS:
         raise UserError(f"export={cfg.export} is not known: choose one of {suggest(cfg.export, EXPORTS)}.")
-    if cfg.export and (asked := _options(cfg)):
+    if cfg.export and (asked := [*(name for name in ("label", "code") if cfg[name] is not None), *_options(cfg)]):
         raise UserError(f"export={cfg.export} writes the generator as it is: leave out {', '.join(asked)}.")
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted or ())
     loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device)

@@ -10,10 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.cli.app import overrides
-from gan_lightning.cli.sentences import key_paths, nearest_keys
+from gan_lightning.cli.sentences import SEVERAL, key_paths, nearest_keys
 from gan_lightning.errors import UserError, nearest_first
 
-OF_NODES = ("regularizer", "metrics", "callbacks", "logger")  # groups of several: every entry is an object
 READ = ("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head")
 
 
@@ -31,7 +30,7 @@ def check_known(config: DictConfig) -> None:
         raise UserError(
             f"{path} in a configuration file has no effect, nothing reads it: the nearest are {', '.join(near)}."
         )
-    for group in OF_NODES:
+    for group in SEVERAL:
         for name, node in (raw.get(group) or {}).items():
             if not isinstance(node, dict) or "_target_" not in node:
                 there = nearest_first(name, [other for other in raw[group] if other != name])
@@ -45,7 +44,7 @@ def _free_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield the paths of all keys that are not arguments of an object; those are judged by its signature."""
     for name, child in node.items():
         path = f"{prefix}{name}"
-        if path in OF_NODES or path == "hydra":
+        if path in SEVERAL or path == "hydra":
             continue
         if isinstance(child, dict) and child and "_target_" not in child:
             yield from _free_keys(child, f"{path}.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
 from gan_lightning.cli.sentences import causes
 from gan_lightning.errors import UserError
@@ -18,6 +19,15 @@ def build(node: Any, **further: Any) -> Any:
         return instantiate(node, **further, _convert_="all")
     except InstantiationException as error:
         raise _told(error) from error
+
+
+def located(path: str, name: str) -> Callable[..., Any]:
+    """Return the class or function called `name`, the `_target_` at `path`; raise UserError where there is none."""
+    try:
+        return get_object(name)
+    except (ImportError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(f"{path}._target_={name} cannot be imported: {reason}") from error
 
 
 def _told(error: InstantiationException) -> UserError:

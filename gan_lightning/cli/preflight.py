@@ -9,10 +9,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from gan_lightning.cli import pairs
 from gan_lightning.cli.known import check_known
+from gan_lightning.cli.objects import located
 from gan_lightning.cli.values import check_numbers, check_optimizer, check_values, parameters_of
 from gan_lightning.errors import UserError, nearest_first
 
@@ -51,15 +52,13 @@ def check(config: DictConfig) -> None:
     check_strategy(config.trainer)
     if config.resume is None:  # a run's own keys were read when it began, and its file may have them resolved
         check_known(config)
-    check_points(config)
+    pairs.check_points(config)  # first: of points there is no size, which values are checked for
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_values(config, path, node, check_arguments(path, node))
     for player in ("generator", "discriminator"):
         check_optimizer(config, player)
-    check_conditioning(config)
-    check_batch_norm(config)
-    check_styles(config)
+    pairs.check(config)
     check_devices(config.trainer)
     check_batch_size(config)
     check_sweep(config.trainer)
@@ -82,53 +81,6 @@ def check_strategy(trainer: DictConfig) -> None:
         raise UserError(
             f"trainer.strategy={strategy} cannot train a GAN, whose players step one at a time: use auto or ddp."
         )
-
-
-def check_points(config: DictConfig) -> None:
-    """Refuse networks for images on points in the plane, and the other way round."""
-    generator = config.model.get("generator") or {}
-    points = hasattr(_located("data", config.data._target_), "modes")
-    name = config.data._target_.rpartition(".")[2]
-    if points and "image_size" in generator:
-        raise UserError(f"The model makes images, but data {name} holds points in the plane: use model=mlp2d.")
-    if not points and str(generator.get("_target_", "")).endswith(".MLP2dGenerator"):
-        raise UserError(f"model=mlp2d makes points in the plane, but data {name} holds images: use model=dcgan, say.")
-
-
-def check_conditioning(config: DictConfig) -> None:
-    """Refuse labels where the data set has none."""
-    if config.conditioning.needs_labels and not config.data.num_classes:
-        name = config.data._target_.rpartition(".")[2]
-        raise UserError(
-            f"conditioning with labels (data.num_classes={config.data.num_classes}) cannot train on {name}, which is "
-            "unlabelled here: use conditioning=none, or a labelled data set (a folder: data.labels=folders)."
-        )
-
-
-def check_batch_norm(config: DictConfig) -> None:
-    """Refuse batch norm in a critic whose input gradients are penalised: it couples the samples of a batch."""
-    norm = OmegaConf.select(config, "model.discriminator.backbone.norm")
-    if norm != "batch":
-        return
-    for name, node in config.regularizer.items():
-        if getattr(get_object(node._target_), "forbids_batch_norm", False):
-            raise UserError(
-                f"regularizer={name} takes each image's own gradient, which batch norm in the discriminator mixes with "
-                "the others: set model.discriminator.backbone.norm=layer (or none), or drop the regulariser."
-            )
-
-
-def check_styles(config: DictConfig) -> None:
-    """Refuse a regulariser of a generator's styles where the generator has none."""
-    generator = OmegaConf.select(config, "model.generator._target_")
-    if generator is None or hasattr(_located("model.generator", generator), "styles"):
-        return
-    for name, node in config.regularizer.items():
-        if getattr(get_object(node._target_), "needs_styles", False):
-            raise UserError(
-                f"regularizer={name} needs a generator with styles, which {generator.rpartition('.')[2]} has "
-                "not: use model=stylegan2, or drop the regulariser."
-            )
 
 
 def check_devices(trainer: DictConfig) -> None:
@@ -165,6 +117,13 @@ def check_batch_size(config: DictConfig) -> None:
         raise UserError(
             f"model.accumulate={pieces} is more than a process has images in a batch: at most {size // number}."
         )
+    pack = OmegaConf.select(config, "model.discriminator.pack") or 1
+    parts = pack * number * pieces
+    if pack > 1 and size % parts:
+        raise UserError(
+            f"data.batch_size={size} cannot be divided into packs of {pack} (model.discriminator.pack) in "
+            f"{number * pieces} equal parts (processes times model.accumulate): take {max(size // parts, 1) * parts}."
+        )
 
 
 def check_sweep(trainer: DictConfig) -> None:
@@ -192,12 +151,12 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def check_arguments(path: str, node: dict[str, Any]) -> Callable[..., Any]:
     """Return the target; refuse one that does not exist, and keys that its constructor does not take."""
-    target = _located(path, node["_target_"])
+    target = located(path, node["_target_"])
     parameters = parameters_of(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return target
     for key in sorted(node.keys() - HYDRA_KEYS - parameters.keys()):
-        near = ", ".join(nearest_first(key, parameters)[:6])
+        near = ", ".join(nearest_first(key, parameters)[:6]) or "none"
         raise UserError(f"{path} has no option {key}: {target.__name__} takes {near}{', ...' * (len(parameters) > 6)}.")
     return target
 
@@ -211,14 +170,3 @@ def check_writable(folder: str) -> None:
             os.unlink(probe)
     except OSError as error:
         raise UserError(f"The run's folder {folder} cannot be written: {error.strerror}; set hydra.run.dir.") from error
-
-
-def _located(path: str, name: str) -> Callable[..., Any]:
-    try:
-        return get_object(name)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{path}._target_={name} cannot be imported: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error.__cause__ or error).splitlines()[0]

@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 
 from gan_lightning.errors import UserError, nearest_first
 
+SEVERAL = ("regularizer", "metrics", "callbacks", "logger")  # groups whose options are chosen as a list
+
 
 def sentence(error: BaseException, command: str) -> str:
     """Return what `error` says to the user of `command`, in one sentence."""
@@ -33,6 +35,17 @@ def sentence(error: BaseException, command: str) -> str:
     if unknown:
         return _unknown_key(unknown[1], command)
     return " ".join(text.split())
+
+
+def check_groups(overrides: Iterable[str]) -> None:
+    """Refuse null for a group, of which Hydra raises an error that is none of its own."""
+    for word in overrides:
+        group, _, option = word.partition("=")
+        choices = _shipped(group) if option == "null" else []
+        if choices:
+            none = "[]" if group in SEVERAL else "none" if "none" in choices else ""
+            instead = f", or write {group}={none}" if none else ""
+            raise UserError(f"{word} names no option of the group {group}: leave it out{instead}.")
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -54,8 +67,20 @@ def _shipped(group: str) -> list[str]:
 
 
 def _unknown_key(key: str, command: str) -> str:
+    group = key.partition(".")[0]
+    owners = sorted(f"{group}={option}" for option in _shipped(group) if key in _keys_of(group, option))
+    if owners:
+        options = ", ".join(owners[:4]) + ", ..." * (len(owners) > 4)
+        return f"{key} is not an option of the {group} that is chosen, but of {options}: choose that, or leave it out."
     near = nearest_keys(key, _keys(command))
     return f"There is no option {key}: the nearest are {', '.join(near)} (a key of your own needs a +: +{key}=...)."
+
+
+def _keys_of(group: str, option: str) -> set[str]:
+    """Return the paths of all keys that the file of a group's option writes."""
+    text = files("gan_lightning.conf").joinpath(*group.split("/"), f"{option}.yaml").read_text()
+    node = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    return set(key_paths(node if "@package _global_" in text else {group: node}))
 
 
 def nearest_keys(key: str, known: Iterable[str], number: int = 4) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +34,13 @@ class Generator(Network):
     """Noise to image: `forward(z, labels=None)`, z `(N, latent_dim)`, labels `(N,)` -> `(N, *image_shape)` in [-1, 1].
 
     num_classes is 0 for an unconditional generator.
+    conditional_batch_norm: classes set the batch norm by themselves, without an argument `conditioning` that says so.
     codes: what the last latents stand for, where a head reads them back (InfoGAN); the network need not know.
     """
 
     latent_dim: int
     num_classes: int = 0
+    conditional_batch_norm: ClassVar[bool] = False
     image_shape: tuple[int, ...]
     latent_distribution: str = "normal"
     codes: LatentCodes | None = None

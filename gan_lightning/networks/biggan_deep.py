@@ -66,6 +66,8 @@ class BigGANDeepGenerator(Generator):
     attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     """
 
+    conditional_batch_norm = True
+
     def __init__(
         self,
         image_size: int,

@@ -18,7 +18,8 @@ class Discriminator(Network):
     head: builds the head, called with feature_dim and bias; how labels enter is its choice, or concatenation with
         the image where the backbone has label maps (Mirza and Osindero 2014, arXiv 1411.1784).
     pack: judges this many images together, on the channel axis of a backbone built anew for them (PacGAN: Lin et al.
-        2017, arXiv 1712.04086). N images then give N / pack logits. Only without labels, since a pack has no class.
+        2017, arXiv 1712.04086). N images then give N / pack logits. Only without labels and codes, since a pack
+        has no class.
     minibatch_features: of minibatch discrimination, appended to the backbone's features; 0 for none.
     """
 
@@ -37,8 +38,11 @@ class Discriminator(Network):
         self.backbone = backbone
         self.head = head(feature_dim=backbone.feature_dim, bias=backbone.head_bias)
         backbone.initialise_head(self.head)
-        if pack > 1 and self.needs_labels:
-            raise UserError(f"pack={pack} puts images of any classes together: set pack=1, or conditioning=none.")
+        if pack > 1 and (self.needs_labels or self.head.codes is not None):
+            raise UserError(
+                f"model.discriminator.pack={pack} puts images of any classes and codes together: set it to 1, or use "
+                "conditioning=none."
+            )
 
     @property
     def needs_labels(self) -> bool:

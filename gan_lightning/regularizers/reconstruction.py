@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -17,7 +17,11 @@ class Reconstruction(Regularizer):
     """weight * E |decoded - true| over the pixels of real images, whole ones and random quadrants.
 
     Liu et al. 2021, arXiv 2101.04775, whose released code measures the distance by LPIPS instead.
+
+    needs_decoders: a discriminator without them is refused before training.
     """
+
+    needs_decoders: ClassVar[bool] = True
 
     def __init__(self, weight: float = 1.0, every: int = 1) -> None:
         super().__init__(weight, every)

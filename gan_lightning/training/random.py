@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from gan_lightning.errors import UserError
+
 
 def key(seed: int, *names: object) -> int:
     """Return a 63-bit key for the stream called `names` of `seed`."""
@@ -28,7 +30,12 @@ UNIFORM_BOUND = math.sqrt(3)  # of uniform latents, which so have variance 1
 
 
 def draw_latents(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
-    """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3)."""
+    """Return `(count, dim)` latents of unit variance: "normal" N(0, 1) or "uniform" U(-sqrt 3, sqrt 3).
+
+    Raises UserError for another distribution.
+    """
+    if distribution not in ("normal", "uniform"):
+        raise UserError(f"latent_distribution={distribution} is not known: choose normal or uniform.")
     if distribution == "uniform":
         unit = torch.rand(count, dim, generator=stream, device=stream.device)
         return (unit * 2 - 1) * UNIFORM_BOUND

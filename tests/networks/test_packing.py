@@ -113,7 +113,7 @@ def test_a_batch_that_does_not_divide_is_a_sentence_before_training(size, accumu
 
 
 def test_packs_and_labels_do_not_mix():
-    with pytest.raises(UserError, match="pack=2 puts images of any classes together"):
+    with pytest.raises(UserError, match="pack=2 puts images of any classes and codes together"):
         Discriminator(DCGANBackbone(8, 1, width=8), partial(ProjectionHead, num_classes=3), pack=2)
     with pytest.raises(UserError, match="pack=2"):
         Discriminator(DCGANBackbone(8, 1, label_maps=3, width=8), pack=2)
