@@ -125,7 +125,7 @@ class ADA(Adaptive):
 
     groups: of operations, in the order in which they are applied; "blit", "geometry", "color" as in the paper's
         experiments, or also "filter", "noise", "cutout". Raises UserError for others.
-    p, target, interval, kimg: as of Adaptive.
+    p, target, interval, kimg, schedule: as of Adaptive.
     """
 
     def __init__(
@@ -135,8 +135,9 @@ class ADA(Adaptive):
         target: float | None = 0.6,
         interval: int = 4,
         kimg: float = 500.0,
+        schedule: Callable[[float], float] | None = None,
     ) -> None:
-        super().__init__(p, target, interval, kimg)
+        super().__init__(p, target, interval, kimg, schedule)
         if isinstance(groups, str) or any(name not in GROUPS for name in groups):
             raise UserError(f"augment.groups={groups} is not known: it is a list out of {', '.join(GROUPS)}.")
         self.groups = list(groups)

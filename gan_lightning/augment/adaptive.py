@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,23 +25,42 @@ class Adaptive(Augment):
     target: None leaves p as it is.
     interval: iterations between two adjustments.
     kimg: thousands of images in which p could go from 0 to 1.
+    schedule: factor on p over the run's progress (0 to 1) where there is no target, None for p as it is.
     """
 
     p: Tensor
     sign: Tensor
     signs: Tensor
 
-    def __init__(self, p: float = 0.0, target: float | None = 0.6, interval: int = 4, kimg: float = 500.0) -> None:
+    def __init__(
+        self,
+        p: float = 0.0,
+        target: float | None = 0.6,
+        interval: int = 4,
+        kimg: float = 500.0,
+        schedule: Callable[[float], float] | None = None,
+    ) -> None:
         super().__init__()
         if not 0 <= p <= 1 or interval < 1 or kimg <= 0:
             raise UserError(
                 f"augment got p={p}, interval={interval} and kimg={kimg}: p lies in [0, 1], interval is at least 1, "
                 "kimg above 0."
             )
+        if target is not None and schedule is not None:
+            raise UserError("augment.schedule and augment.target both move p: set one of them to null.")
         self.target, self.interval, self.kimg = target, interval, kimg
+        self.schedule, self._scheduled = schedule, p
         self.register_buffer("p", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
         self.register_buffer("sign", torch.zeros(()))  # their mean at the last adjustment
+
+    def begin(self, images_seen: int, total_images: float) -> None:
+        """Set p to what the schedule says, if there is one."""
+        if self.schedule is None:
+            return
+        if math.isinf(total_images):
+            raise UserError("augment.schedule moves p over the run: set max_kimg or max_epochs.")
+        self.p.fill_(self._scheduled * self.schedule(images_seen / total_images))
 
     def observe(self, step: Step) -> None:
         """Add the mean sign of D(x) on the real images, over all processes."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class LeCam(Regularizer, nn.Module):
     """weight * (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), a the logits' running means, these logits included.
 
-    The running means are part of the checkpoint and shared by all processes. Tseng et al. 2021, arXiv 2104.03310.
+    The running means are part of the checkpoint and shared by all processes. Tseng et al. 2021, arXiv 2104.03310, whose
+    released code counts D(x) above a_fake and D(G(z)) below a_real only.
 
     decay: what a running mean keeps in a step.
     start: iterations before the penalty counts; until then the running means are the batch's.

@@ -6,8 +6,10 @@ import torch
 from gan_lightning import GAN
 from gan_lightning.augment import ADA, APA
 from gan_lightning.data import Digits
+from gan_lightning.errors import UserError
 from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator
 from gan_lightning.regularizers import R1
+from gan_lightning.training.schedules import Cosine
 from tests.augment.streams import Score, step
 from tests.conftest import fit
 
@@ -54,6 +56,19 @@ def test_p_without_a_target_stays():
     augment = ADA(p=0.3, target=None)
     play(augment, 8, lambda p: [1.0])
     assert augment.p.item() == pytest.approx(0.3)
+
+
+def test_a_schedule_moves_p_over_the_run_and_the_discriminator_does_not():
+    augment, found = ADA(p=0.5, target=None, schedule=Cosine(start=0.0, final=1.0)), []
+    for seen in (0, 250, 500, 1000):
+        augment.begin(seen, 1000)
+        play(augment, 8, lambda p: [1.0])
+        found.append(augment.p.item())
+    assert found == pytest.approx([0.0, 0.5 * (1 - 0.5**0.5) / 2, 0.25, 0.5])
+    with pytest.raises(UserError, match="both move p"):
+        ADA(schedule=Cosine(start=0.0, final=1.0))
+    with pytest.raises(UserError, match="set max_kimg or max_epochs"):
+        augment.begin(0, float("inf"))
 
 
 def test_the_fixed_point_is_where_the_mean_sign_is_the_target():

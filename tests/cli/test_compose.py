@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 SEVERAL = ("regularizer", "metrics", "callbacks", "logger")
 POINTS = ("grid", "ring")
 OF_A_GAME = ("regularizer", "conditioning", "augment", "generator_loss")
-ALONE = ("metrics", "extractor", "trainer", "callbacks", "logger", "experiment")
+ALONE = ("metrics", "extractor", "trainer", "callbacks", "logger")
 SMALL: dict[str, Any] = {
     "channel_max": 8,
     "style_dim": 8,
@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
     "hidden": [8],
     "pieces": 2,
     "depth": 1,
-    "latent_dim": 16,
+    "latent_dim": 24,
 }
 
 
@@ -47,7 +47,8 @@ def compose(*overrides: str) -> DictConfig:
 
 
 def targets(config: DictConfig) -> dict[str, str]:
-    return {name: config[name]._target_.rpartition(".")[2] for name in ("loss", "data", "schedule")}
+    nodes = {name: config[name] for name in ("loss", "data", "schedule")}
+    return {name: node._target_.rpartition(".")[2] for name, node in nodes.items() if node is not None}
 
 
 def basis(model: str) -> list[str]:
@@ -150,12 +151,6 @@ def test_every_model_runs(model: str, run_folder: Path) -> None:
     assert (run_folder / "samples.png").exists() and (run_folder / "metrics.csv").exists()
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
-def test_every_experiment_runs_on_other_data(experiment: str, run_folder: Path) -> None:
-    data = "ring" if experiment == "pacgan" else "digits"
-    run(tiny(f"experiment={experiment}", f"data={data}"), run_folder)
-
-
 CHOICES = [(group, option) for group in ("loss", "optim", "schedule", *OF_A_GAME) for option in options(group)]
 
 
@@ -195,7 +190,7 @@ def test_the_experiment_comes_before_model_and_defaults_and_after_the_command_li
     assert targets(published) == {"loss": "Wasserstein", "data": "TorchvisionData", "schedule": "LinearDecay"}
     other = compose("experiment=wgan_gp_cifar10", "model=dcgan", "max_kimg=1")
     assert targets(other) == {"loss": "NonSaturating", "data": "TorchvisionData", "schedule": "LinearDecay"}
-    assert other.model == compose("model=dcgan", "data=cifar10").model and other.max_kimg == 1
+    assert other.model == compose("model=dcgan", "data=cifar10", "model.ema_kimg=null").model and other.max_kimg == 1
     text = "defaults:\n  - override /model: wgan\nmodel: {generator: {width: 24}}\nmax_epochs: 7"
     own_run = [own(tmp_path, text), "experiment=own"]
     assert compose("model=wgan").model.generator.width != 24 and compose(*own_run).model.generator.width == 24
