@@ -1,21 +1,83 @@
-"""What a score's name says: `fid[classifier]` is a FID, and lower is better."""
+"""What a score's name says: `fid10k_train[classifier]` is a FID of 10,000 samples against the training images.
+
+A name is kind, number of samples, split, `_raw`, `_std` and the extractor's suffix, in this order; all but the kind may
+be missing: `is10k`, `kid1797_train_std`, `fid50k_test_raw[unverified]`, `modes`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
-LOWER_IS_BETTER = {"fid": True, "kid": True, "is": False, "modes": False, "high_quality": False, "reverse_kl": True}
+LOWER_IS_BETTER = {
+    "coverage": False,
+    "density": False,
+    "fid": True,
+    "high_quality": False,
+    "intra_fid": True,
+    "is": False,
+    "kid": True,
+    "modes": False,
+    "precision": False,
+    "recall": False,
+    "reverse_kl": True,
+}
+
+
+class Name(NamedTuple):
+    """The parts of a score's name; "" and False for what it does not have."""
+
+    kind: str
+    samples: str = ""  # how many: "10k", "1797"
+    split: str = ""
+    raw: bool = False  # of the weights as trained, where the average is what is usual
+    spread: bool = False  # the standard deviation of another score
+    suffix: str = ""  # "[classifier]"
+
+    def __str__(self) -> str:
+        split = self.split and f"_{self.split}"
+        return f"{self.kind}{self.samples}{split}{'_raw' * self.raw}{'_std' * self.spread}{self.suffix}"
+
+
+def parse(name: str) -> Name | None:
+    """Return the parts of a score's name; None if it is none."""
+    found = _pattern(tuple(LOWER_IS_BETTER)).fullmatch(name)
+    if found is None:
+        return None
+    kind, samples, split, raw, spread, suffix = (part or "" for part in found.groups())
+    return Name(kind, samples, split, bool(raw), bool(spread), suffix)
+
+
+def short_count(number: int) -> str:
+    """Return thousands as k: "10k", "1797"."""
+    return f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
 
 
 def kind(name: str) -> str | None:
-    """Return the kind of score, a key of LOWER_IS_BETTER, without the extractor's suffix; None if it is no score."""
-    base = name.partition("[")[0]
-    return base if base in LOWER_IS_BETTER else None
+    """Return the kind of score, a key of LOWER_IS_BETTER; None if it is no score, or the spread of one."""
+    parts = parse(name)
+    return parts.kind if parts is not None and not parts.spread else None
+
+
+def mean_of(name: str) -> str | None:
+    """Return "is10k[x]" for "is10k_std[x]", None for what is no spread."""
+    parts = parse(name)
+    return str(parts._replace(spread=False)) if parts is not None and parts.spread else None
+
+
+def spread_of(name: str) -> str | None:
+    """Return "is10k_std[x]" for "is10k[x]", None for what has no spread."""
+    parts = parse(name)
+    return str(parts._replace(spread=True)) if parts is not None and not parts.spread else None
 
 
 def find(scores: Mapping[str, float], wanted: str) -> str | None:
-    """Return the first name in `scores` that is `wanted` or of that kind."""
-    return next((name for name in scores if name == wanted or kind(name) == wanted), None)
+    """Return the first name in `scores` that `wanted` fits: it need not say more than the kind."""
+    if wanted in scores:
+        return wanted
+    return next((name for name in scores if _fits(parse(wanted), parse(name))), None)
 
 
 def first(scores: Mapping[str, float], kinds: Iterable[str]) -> str | None:
@@ -29,3 +91,15 @@ def better(name: str, value: float, best: float | None) -> bool:
         return False
     lower = LOWER_IS_BETTER.get(kind(name) or "", True)
     return best is None or (value < best if lower else value > best)
+
+
+def _fits(wanted: Name | None, name: Name | None) -> bool:
+    if wanted is None or name is None or wanted.spread != name.spread:
+        return False
+    return all(mine in ("", False, other) for mine, other in zip(wanted, name, strict=True))
+
+
+@lru_cache
+def _pattern(kinds: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = "|".join(sorted(map(re.escape, kinds), key=len, reverse=True))
+    return re.compile(rf"({longest_first})(?:(\d+k?)(?:_((?!raw|std)\w+?))?)?(_raw)?(_std)?(\[.*\])?")

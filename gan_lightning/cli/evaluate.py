@@ -12,6 +12,8 @@ from gan_lightning.cli.values import check_numbers
 from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from gan_lightning.evaluation.evaluator import Evaluator
     from gan_lightning.inference.load import LoadedGenerator
 
@@ -80,11 +82,22 @@ def _generator(cfg: DictConfig) -> tuple[dict[str, float], Evaluator]:
         split=options["split"] or "train",
         seed=options["seed"] or 0,
         batch_size=cfg.batch_size,
-        raw=cfg.raw or not saved.averaged,
+        raw=cfg.raw,
     )
+    if not saved.averaged:
+        evaluator.samples = "raw samples"
+    evaluator.attach(loaded.network, _discriminator(loaded, evaluator))
     evaluator.prepare(loaded.device)
     print(loaded)
-    return evaluator.evaluate(lambda start, stop: loaded.generate(start, stop, evaluator.seed)), evaluator
+
+    def sample(start: int, stop: int, labels: Tensor | None = None) -> Tensor:
+        return loaded.generate(start, stop, evaluator.seed, labels)
+
+    return evaluator.evaluate(sample, images_seen=loaded.images_seen or 0), evaluator
+
+
+def _discriminator(loaded: LoadedGenerator, evaluator: Evaluator) -> nn.Module | None:
+    return loaded.discriminator() if evaluator.measures_generator else None
 
 
 class _Saved:

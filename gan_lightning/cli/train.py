@@ -46,6 +46,7 @@ def train(config: DictConfig) -> dict[str, Any]:
         data.setup("fit")
         built.check(module, data, build.processes(config.trainer) * getattr(module, "accumulate", 1))
         if measure is not None:
+            measure.attach(module.generator, module.discriminator)
             measure.check()
     start = _start(module, checkpoint, config.strict)
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def shares(count: int, batch_size: int) -> Iterator[tuple[int, range]]:
 def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], Rows]) -> Iterator[tuple[int, Rows]]:
     """Yield (first index, rows by kind in the order of their indices), the same on every process.
 
-    produce: sample indices -> rows `(n, width)` of each kind in `empty`, which holds the same with no rows.
+    produce: sample indices -> rows `(n, ...)` of each kind in `empty`, which holds the same with no rows.
     """
     for low, share in shares(count, batch_size):
         rows = produce(share) if share else empty
@@ -31,17 +31,11 @@ def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], 
         yield low, {kind: gather_rows(rows[kind], batch_size)[:size] for kind in empty}
 
 
-def update(metrics: Mapping[str, SampleMetric], rows: Rows, real: bool) -> None:
+def update(metrics: Iterable[SampleMetric], rows: Rows, real: bool) -> None:
     """Give every metric the rows it consumes."""
-    for metric in metrics.values():
+    for metric in metrics:
         values = [rows[kind] for kind in metric.consumes]
-        if len(values[0]):
+        if values and len(values[0]):
             # Metrics sum in float64, which Apple's GPUs don't have.
             place = torch.device("cpu") if values[0].device.type == "mps" else values[0].device
             metric.to(place).update(*(value.to(place) for value in values), real=real)
-
-
-def not_finite(rows: Rows) -> Tensor:
-    """Return the number of rows, a 0-d tensor, that hold NaN or infinity in any kind."""
-    bad = [~values.isfinite().all(dim=1) for values in rows.values()]
-    return torch.stack(bad).any(dim=0).sum()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
 
 from gan_lightning.callbacks.base import Callback, call
 from gan_lightning.callbacks.every import EveryKimg
@@ -40,8 +42,7 @@ class EvaluationCallback(Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
-        if module.generator_ema is None:
-            self.evaluator.samples = "raw samples"
+        self._attach(module)
         if self.evaluator.metrics:
             self.evaluator.prepare(module.device)
             module.protocol = self.evaluator.protocol
@@ -70,7 +71,7 @@ class EvaluationCallback(Callback):
             return
         self._evaluated_at = module.images_seen
         try:
-            scores = self._scores(module)
+            scores = self._scores(trainer, module)
         except KeyboardInterrupt:
             if trainer.world_size > 1:  # the other processes wait for this one's samples and must end with it
                 raise
@@ -84,12 +85,22 @@ class EvaluationCallback(Callback):
             module.report(scores)
             call(trainer, "on_scores", scores)
 
-    def _scores(self, module: AdversarialModule) -> dict[str, float]:
+    def _attach(self, module: AdversarialModule) -> None:
+        """Tell the evaluator whose samples it will get."""
+        evaluator, averaged = self.evaluator, getattr(module, "generator_ema", None)
+        if averaged is None:
+            evaluator.samples = "raw samples"
+        trained = getattr(module, "generator", None)
+        evaluator.attach(trained if evaluator.raw or averaged is None else averaged, _discriminator(module))
+
+    def _scores(self, trainer: L.Trainer, module: AdversarialModule) -> dict[str, float]:
         evaluator = self.evaluator
         module.synchronise_buffers()
-        return evaluator.evaluate(
-            lambda start, stop: module.sample(start, stop, seed=evaluator.seed, raw=evaluator.raw)
-        )
+
+        def sample(start: int, stop: int, labels: Tensor | None = None) -> Tensor:
+            return module.sample(start, stop, seed=evaluator.seed, labels=labels, raw=evaluator.raw)
+
+        return evaluator.evaluate(sample, Path(trainer.default_root_dir), module.images_seen)
 
     @rank_zero_only
     def _print(self, module: AdversarialModule) -> None:
@@ -99,6 +110,11 @@ class EvaluationCallback(Callback):
         if first and self.evaluator.floor:
             parts.append(f"floor: {self.evaluator.floor_protocol}")
         print(" · ".join(parts), flush=True)
+
+
+def _discriminator(module: AdversarialModule) -> nn.Module | None:
+    found = getattr(module, "discriminator", None)
+    return found if isinstance(found, nn.Module) else None
 
 
 def _take(module: AdversarialModule, scores: dict[str, float]) -> None:

@@ -1,33 +1,42 @@
-"""Scores generated samples against a data set: one extractor pass for all metrics, real statistics from a cache."""
+"""Scores generated samples against a data set: one extractor pass for all metrics, the real side from a cache."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import reals
-from gan_lightning.evaluation.blocks import Rows, blocks, not_finite, shares, update
-from gan_lightning.inference.images import to_uint8
+from gan_lightning.evaluation import checks
+from gan_lightning.evaluation.blocks import Rows, blocks, update
+from gan_lightning.evaluation.progress import bar
+from gan_lightning.evaluation.protocol import Protocol
+from gan_lightning.evaluation.reals import held_out_count
+from gan_lightning.evaluation.reference import Advance, Reference
+from gan_lightning.evaluation.rows import EXTRACTED, STATE, RowMaker, count_states
+from gan_lightning.inference.sampling import random_labels
 from gan_lightning.metrics.base import (
+    AnyMetric,
     Extractor,
+    GeneratorMetric,
     MetricFactory,
     SampleMetric,
     Setting,
+    Subject,
+    consumed,
+    kinds,
     metric_class,
     named_values,
-    real_state,
-    set_state,
 )
 from gan_lightning.metrics.collective import from_rank_zero, rank
 
-Sampler = Callable[[int, int], Tensor]
+Sampler = Callable[..., Tensor]
 
 MOST_FAKES = 10_000
 MIXTURE_FAKES = 2_500  # the protocol of VEEGAN and PacGAN
@@ -63,10 +72,23 @@ class Evaluator:
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
         self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
         self.reals = f"{split} images"
+        self.generator: nn.Module | None = None  # both from attach()
+        self.discriminator: nn.Module | None = None
+        self.given = False  # samples are images at hand, of no seed and split
+        self.advance: Advance | None = None  # is told of progress; None: a bar of its own where there is a terminal
         self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
-        self._statistics: dict[str, reals.Statistics] | None = None
+        self._reference: Reference | None = None
+
+    def attach(self, generator: nn.Module | None, discriminator: nn.Module | None = None) -> None:
+        """Say whose samples will be measured, before `check`; for metrics that look at more than samples."""
+        self.generator, self.discriminator = generator, discriminator
+
+    @property
+    def measures_generator(self) -> bool:
+        """Whether a metric looks at the networks themselves."""
+        return any(issubclass(metric_class(factory), GeneratorMetric) for factory in self.metrics.values())
 
     @property
     def num_reals(self) -> int:
@@ -81,190 +103,211 @@ class Evaluator:
         return MIXTURE_FAKES if self._points else min(self.num_reals, MOST_FAKES)
 
     @property
+    def terms(self) -> Protocol:
+        """What the scores compare."""
+        shown = self.extractor if self._extractor_is_used else None
+        return Protocol(
+            num_fakes=self.num_fakes,
+            num_reals=self.num_reals,
+            split="" if self.given and not hasattr(self.data, "splits") else self.split,
+            samples=self.samples,
+            reals=self.reals,
+            raw=self.raw,
+            seed=None if self.given else self.seed,
+            extractor=shown.name if shown else "",
+            resize=shown.resize if shown else "",
+            suffix=shown.suffix if shown else "",
+            modes=len(self.data.modes()) if self._points else 0,
+        )
+
+    @property
     def protocol(self) -> str:
-        """What the scores compare, such as "1,797 EMA samples vs 1,797 train images, classifier features"."""
-        if self._points:
-            return f"{self.num_fakes:,} {self.samples} vs {len(self.data.modes())} modes"
-        text = f"{self.num_fakes:,} {self.samples} vs {self.num_reals:,} {self.reals}"
-        if self.extractor is None:
-            return text
-        unverified = "unverified " if "unverified" in self.extractor.suffix else ""
-        return f"{text}, {unverified}{self.extractor.name} features"
+        """What the scores compare, in a line."""
+        return str(self.terms)
 
     @property
     def floor_protocol(self) -> str:
         """What the floor compares, such as "898 train images vs the other 899"."""
-        held_out = reals.held_out_count(self.num_reals, self.num_fakes)
+        held_out = held_out_count(self.num_reals, self.num_fakes)
         return f"{held_out:,} {self.reals} vs the other {self.num_reals - held_out:,}"
+
+    @property
+    def setting(self) -> Setting:
+        """What is known before the first sample."""
+        return Setting(
+            feature_dim=getattr(self.extractor, "feature_dim", 0),
+            num_classes=getattr(self.extractor, "num_classes", 0),
+            modes=self.data.modes() if self._points else None,
+            std=getattr(self.data, "std", None),
+            num_reals=self.num_reals,
+            num_fakes=self.num_fakes,
+            image_shape=tuple(self.data.image_shape),
+            labels=self.data.num_classes,
+            class_names=tuple(getattr(self.data, "class_names", None) or ()) or None,
+            fakes_labelled=bool(getattr(self.generator, "num_classes", 0)),
+            has_generator=self.generator is not None,
+            has_discriminator=self.discriminator is not None,
+            extractor=getattr(self.extractor, "name", ""),
+            data=self.data.name,
+        )
 
     def check(self) -> None:
         """Raise a UserError for what cannot be measured, before training; download an extractor's weights."""
-        if self._uses_features:
-            self._check_images()
-        for name in self.metrics:
-            self._build(name)
+        if self._compared:
+            checks.images(self.metrics, self.setting, self.split)
+        if self._extractor_is_used:
+            self._features.check(self.data)
+        self._built()
+        checks.labels(self.metrics, self.setting)
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
         from_rank_zero(self.check)
-        if self._uses_features:
+        if self._extractor_is_used:
             self._features.prepare(self.data, device)
+        if self.device is None and rank() == 0:
+            metrics = [metric for metric in self._built().values() if isinstance(metric, SampleMetric)]
+            for doubt in dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()):
+                warnings.warn(doubt, stacklevel=2)
         self.device = torch.device(device)
 
     @torch.no_grad()
-    def evaluate(self, sample: Sampler) -> dict[str, float]:
-        """Return the scores by name with the extractor's suffix; a score that is not a number is left out.
+    def evaluate(self, sample: Sampler, folder: Path | None = None, images_seen: int = 0) -> dict[str, float]:
+        """Return the scores by their full names; a score that is not a number is left out.
 
         sample: (start, stop) -> the samples with these global indices: uint8 or float in [-1, 1] `(n, C, H, W)`, or
-        points `(n, 2)`. All processes call this together; each brings its share, and all get rank zero's scores.
+        points `(n, 2)`; where metrics want classes, (start, stop, labels `(n,)`) -> samples of these classes.
+        folder: where metrics may leave pictures.
+        All processes call this together; each brings its share, and all get rank zero's scores.
         """
         if not self.metrics:
             return {}
         if self.device is None:
             self.prepare()
-        if self._statistics is None:
-            self._statistics = self._real_statistics()
-        metrics, broken = self._loaded(self._statistics), torch.zeros((), dtype=torch.long)
-        for _, rows in self._blocks(self.num_fakes, lambda share: self._rows(sample(share.start, share.stop))):
-            if rank() == 0:
-                update(metrics, rows, real=False)
-                broken = broken.to(self.device) + not_finite(rows).to(self.device)
-        return from_rank_zero(lambda: self._finish(metrics, int(broken)))
+        with self._shown() as advance:
+            reference = self._known_reals(advance)
+            metrics = self._built() if rank() == 0 else {}
+            for name in reference.metrics if rank() == 0 else ():
+                reference.load(metrics[name], name)  # type: ignore[arg-type]
+            states = self._show_samples(sample, metrics, advance)
+            subject = self._subject(sample, folder, images_seen)
+            return from_rank_zero(lambda: self._finish(metrics, states, subject))
 
-    def _finish(self, metrics: dict[str, SampleMetric], broken: int) -> dict[str, float]:
-        if broken:
-            warnings.warn(
-                f"{broken:,} of {self.num_fakes:,} samples are not finite (NaN or infinity), so this evaluation has "
-                "no scores: training has diverged; try a lower learning rate or trainer.precision=32-true.",
-                stacklevel=2,
+    def _known_reals(self, advance: Advance) -> Reference:
+        if self._reference is None:
+            extractor = self.extractor if self._extractor_is_used else None
+            assert self.device is not None
+            reference = Reference(
+                self._compared, self.setting, self.data, self.split, extractor, self.batch_size, self.device, advance
             )
+            reference.prepare()
+            self.floor = from_rank_zero(lambda: self._full_names(reference.floors))
+            self._reference = reference
+        return self._reference
+
+    def _show_samples(self, sample: Sampler, metrics: dict[str, AnyMetric], advance: Advance) -> Tensor:
+        """Give samples to the metrics that take them; return how many are in each state, on rank zero."""
+        wanted = {kind for factory in self.metrics.values() for kind in consumed(factory)}
+        assert self.device is not None
+        states = torch.zeros(3, dtype=torch.int64, device=self.device)
+        takers = [metric for metric in metrics.values() if isinstance(metric, SampleMetric)]
+        for low, rows in self._sample_blocks(sample, wanted) if wanted else ():
+            if rank() == 0:
+                states += count_states(rows).to(self.device)
+                update(takers, rows, real=False)
+                advance("samples", low + len(rows[STATE]), self.num_fakes)
+        return states
+
+    def _sample_blocks(self, sample: Sampler, wanted: set[str]) -> Iterator[tuple[int, Rows]]:
+        assert self.device is not None
+        maker = RowMaker(wanted, self.data, self.extractor, self.device)
+        classes: Any = getattr(self.generator, "num_classes", 0) if "labels" in wanted else 0
+
+        def produce(share: range) -> Rows:
+            if not classes:
+                return maker(sample(share.start, share.stop))
+            labels = random_labels(classes, share.start, share.stop, self.seed)
+            return maker(sample(share.start, share.stop, labels), labels)
+
+        return blocks(self.num_fakes, self.batch_size, maker.empty, produce)
+
+    def _finish(self, metrics: dict[str, AnyMetric], states: Tensor, subject: Subject) -> dict[str, float]:
+        if problem := checks.samples(states.tolist(), self.setting):
+            warnings.warn(problem, stacklevel=2)
             return {}
-        scores = self._full_names({name: named_values(metric) for name, metric in metrics.items()})
+        values = {}
+        for name, metric in metrics.items():
+            if isinstance(metric, GeneratorMetric):
+                metric.update(subject)
+            values[name] = named_values(metric)
+        scores = self._full_names(values)
         for name in [name for name, value in scores.items() if not math.isfinite(value)]:
             warnings.warn(f"{name} came out as {scores.pop(name)}, which is no score: it is left out.", stacklevel=2)
         return scores
 
-    def _refuse(self, broken: int) -> None:
-        if broken:
-            raise UserError(
-                f"The {self._features.name} features of {broken:,} of {self.num_reals:,} real images are not finite: "
-                "its weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
-            )
+    def _subject(self, sample: Sampler, folder: Path | None, images_seen: int) -> Subject:
+        return Subject(
+            sample=sample,
+            data=self.data,
+            generator=self.generator,
+            discriminator=self.discriminator,
+            extractor=self.extractor if self._extractor_is_used else None,
+            split=self.split,
+            num_fakes=self.num_fakes,
+            seed=self.seed,
+            device=self.device or "cpu",
+            folder=folder,
+            images_seen=images_seen,
+        )
 
-    def _full_names(self, values: dict[str, dict[str, float]]) -> dict[str, float]:
-        """Return the scores of all metrics in one dict, those of features with the extractor's suffix."""
-        return {
-            name if not metric_class(self.metrics[metric]).marked else name + self._features.suffix: value
-            for metric, scores in values.items()
-            for name, value in scores.items()
-        }
+    @contextmanager
+    def _shown(self) -> Iterator[Advance]:
+        if self.advance is not None:
+            yield self.advance
+        else:
+            with bar() as advance:
+                yield advance
 
-    def _loaded(self, known: dict[str, reals.Statistics]) -> dict[str, SampleMetric]:
-        """Return fresh metrics that know the real data; rank zero alone computes, the others have none."""
-        metrics = {name: self._build(name) for name in self.metrics} if rank() == 0 else {}
-        for name, statistics in known.items():
-            set_state(metrics[name], statistics.state)
-        return metrics
+    def _full_names(self, values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Return the scores of all metrics in one dict, in the order of the metrics."""
+        terms, ordered = self.terms, [name for name in self.metrics if name in values]
+        named = [terms.names(metric_class(self.metrics[name]), values[name]) for name in ordered]
+        return {name: value for scores in named for name, value in scores.items()}
 
-    def _real_statistics(self) -> dict[str, reals.Statistics]:
-        """Return the statistics of the real data on rank zero, {} elsewhere; what the cache lacks is measured now."""
-        compared = [name for name, metric in self.metrics.items() if "points" not in metric_class(metric).consumes]
-        paths = {name: self._cache_path(name) for name in compared if rank() == 0}
-        cached = {name: reals.load(path) for name, path in paths.items()}
-        found = {name: statistics for name, statistics in cached.items() if statistics is not None}
-        missing = from_rank_zero(lambda: [name for name in compared if name not in found])
-        for name, statistics in (self._measure(missing) if missing else {}).items():
-            found[name] = statistics
-            statistics.save(paths[name])
-        self.floor = from_rank_zero(lambda: self._full_names({name: one.floor for name, one in found.items()}))
-        return found
-
-    def _measure(self, names: list[str]) -> dict[str, reals.Statistics]:
-        """Extract all real images once, in their order; return statistics on rank zero, {} elsewhere."""
-        if rank() == 0:
-            print(f"Measuring {self.num_reals:,} {self.reals} for {', '.join(names)}, once for all runs.", flush=True)
-        held_out = reals.held_out_count(self.num_reals, self.num_fakes)
-        mask = reals.held_out_mask(self.num_reals, held_out)
-        images = reals.batches(self.data, self.split, [share for _, share in shares(self.num_reals, self.batch_size)])
-        broken = torch.zeros((), dtype=torch.long)
-        whole, floor = ({name: self._build(name) for name in names if rank() == 0} for _ in range(2))
-        for start, rows in self._blocks(self.num_reals, lambda share: self._rows(next(images))):
-            if rank() == 0:
-                broken = broken.to(self.device) + not_finite(rows).to(self.device)
-                update(whole, rows, real=True)
-                chosen = mask[start : start + len(next(iter(rows.values())))]
-                update(floor, {kind: values[~chosen.to(values.device)] for kind, values in rows.items()}, real=True)
-                update(floor, {kind: values[chosen.to(values.device)] for kind, values in rows.items()}, real=False)
-        from_rank_zero(lambda: self._refuse(int(broken)))
-        floors = {name: named_values(metric) if held_out else {} for name, metric in floor.items()}
-        return {name: reals.Statistics(real_state(metric), floors[name]) for name, metric in whole.items()}
-
-    def _blocks(self, count: int, produce: Callable[[range], Rows]) -> Iterator[tuple[int, Rows]]:
-        widths = {"points": sum(self.data.image_shape)} if self._points else {}
-        if self._uses_features:
-            widths = {"features": self._features.feature_dim, "logits": self._features.num_classes}
-        empty = {kind: torch.zeros(0, width, device=self.device) for kind, width in widths.items()}
-        return blocks(count, self.batch_size, empty, produce)
-
-    def _rows(self, images: Tensor) -> Rows:
-        """Return what metrics consume of samples or real images; a sample that is not finite has no finite row."""
-        if self._points:
-            return {"points": images.float()}
-        if not images.is_floating_point():
-            return self._features(images)
-        bad = ~images.flatten(1).isfinite().all(dim=1, keepdim=True)
-        rows = self._features(to_uint8(images.nan_to_num()))
-        return {kind: values.masked_fill(bad.to(values.device), math.nan) for kind, values in rows.items()}
+    def _built(self) -> dict[str, AnyMetric]:
+        setting = self.setting
+        return {name: factory(setting) for name, factory in self.metrics.items()}
 
     @property
     def _points(self) -> bool:
         return len(self.data.image_shape) == 1
 
     @property
+    def _compared(self) -> dict[str, MetricFactory]:
+        """The metrics that compare samples with real images."""
+        wanted = {name: kinds(factory) for name, factory in self.metrics.items()}
+        return {name: self.metrics[name] for name, rows in wanted.items() if rows and "points" not in rows}
+
+    @property
     def _features(self) -> Extractor:
         """The extractor, where metrics need one."""
         if self.extractor is None:
             raise UserError(
-                f"metrics={_listed(self.metrics)} needs features: add extractor=inception or extractor=classifier."
+                f"metrics={checks.listed(self.metrics)} needs features: add extractor=inception or "
+                "extractor=classifier."
             )
         return self.extractor
 
     @property
-    def _uses_features(self) -> bool:
-        return any("points" not in metric_class(metric).consumes for metric in self.metrics.values())
-
-    def _build(self, name: str) -> SampleMetric:
-        modes = self.data.modes() if self._points else None
-        setting = Setting(
-            feature_dim=getattr(self.extractor, "feature_dim", 0),
-            num_classes=getattr(self.extractor, "num_classes", 0),
-            modes=modes,
-            std=getattr(self.data, "std", None),
+    def _extractor_is_used(self) -> bool:
+        return any(
+            set(EXTRACTED) & kinds(factory) or (issubclass(metric_class(factory), GeneratorMetric) and _marked(factory))
+            for factory in self.metrics.values()
         )
-        return self.metrics[name](setting)
-
-    def _cache_path(self, name: str) -> Path:
-        held_out = reals.held_out_count(self.num_reals, self.num_fakes)
-        data = self.data.fingerprint(self.split)
-        return reals.cache_path(self.metrics[name], data, self._features.fingerprint, held_out)
-
-    def _check_images(self) -> None:
-        if self._points:
-            raise UserError(
-                f"metrics={_listed(self.metrics)} compares images, and data={self.data.name} holds points: use "
-                "metrics=[modes]."
-            )
-        extractor = self._features
-        if self.num_reals < 2:
-            raise UserError(
-                f"data={self.data.name} has {self.num_reals} image in its split '{self.split}', and scores need at "
-                "least 2: add images, or use metrics=[]."
-            )
-        extractor.check(self.data)
 
 
-def _listed(names: Iterable[str]) -> str:
-    return f"[{','.join(names)}]"
+def _marked(factory: MetricFactory) -> bool:
+    return metric_class(factory).marked
 
 
 def _at_least(least: int, name: str, value: int | None) -> None:

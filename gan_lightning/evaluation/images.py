@@ -98,12 +98,12 @@ def score(
     real = from_tensor(real, "real") if isinstance(real, Tensor) else real
     fake = from_tensor(fake, "fake") if isinstance(fake, Tensor) else fake
     evaluator = Evaluator(metrics, real, extractor, num_fakes=len(fake.source), batch_size=batch_size)
-    evaluator.samples = f"images of {fake.name}"
+    evaluator.samples, evaluator.given = f"images of {fake.name}", True
     if isinstance(real, ImageSet):
         evaluator.reals = f"images of {real.name}"
     evaluator.prepare(device)
     images = batches(fake, "train", [share for _, share in shares(len(fake.source), batch_size)])
-    return evaluator.evaluate(lambda start, stop: next(images)), evaluator
+    return evaluator.evaluate(lambda start, stop: next(images)[0]), evaluator
 
 
 def _one_size(root: Path, names: list[str]) -> tuple[int, int]:

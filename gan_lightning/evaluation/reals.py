@@ -1,9 +1,8 @@
-"""What is measured of the real data, once: statistics that metrics compare with, and the floor of their scores."""
+"""What is known of the real data, measured once: rows, the metrics' states, and the floor of the scores; all cached."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +15,43 @@ from gan_lightning.metrics.base import MetricFactory, metric_class
 from gan_lightning.networks.registry import full_name
 from gan_lightning.training.random import generator
 
-FORMAT = 1  # part of the cache's key, to be raised when the meaning of what is stored changes
-FLOOR = "floor/"
+FORMAT = 2  # part of the cache's key, to be raised when the meaning of what is stored changes
 
 
-@dataclass
-class Statistics:
-    """One metric's `real_*` states, and its scores with held-out real images in the place of samples."""
-
-    state: dict[str, Tensor] = field(default_factory=dict)
-    floor: dict[str, float] = field(default_factory=dict)
-
-    def save(self, path: Path) -> None:
-        """Write atomically."""
-        floor = {FLOOR + name: torch.tensor(value, dtype=torch.float64) for name, value in self.floor.items()}
-        cache.write(path, self.state | floor)
+def read_state(path: Path) -> dict[str, Tensor] | None:
+    """Return the `real_` states of a metric; None where they are not known."""
+    return cache.read(path)
 
 
-def load(path: Path) -> Statistics | None:
-    """Return what `save` wrote; None if there is no such file, or a damaged one."""
+def read_floor(path: Path) -> dict[str, float] | None:
+    """Return a metric's scores of real images, by its own names; {} for no floor, None where it is not known."""
     tensors = cache.read(path)
-    if tensors is None:
-        return None
-    floor = {name.removeprefix(FLOOR): float(value) for name, value in tensors.items() if name.startswith(FLOOR)}
-    return Statistics({name: value for name, value in tensors.items() if not name.startswith(FLOOR)}, floor)
+    return None if tensors is None else {name: float(value) for name, value in tensors.items()}
 
 
-def cache_path(metric: MetricFactory, data: str, extractor: str, held_out: int) -> Path:
-    """Return the file for a metric's statistics: its name changes with anything they depend on.
+def write_floor(path: Path, floor: dict[str, float]) -> None:
+    """Write what `read_floor` reads."""
+    cache.write(path, {name: torch.tensor(value, dtype=torch.float64) for name, value in floor.items()})
 
-    data, extractor: fingerprints. held_out: number of real images that the floor is measured with.
-    """
-    kind, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
-    identity = "\n".join(map(str, (FORMAT, kind, sorted(options.items()), data, extractor, held_out)))
-    return cache.place("statistics", identity)
+
+def state_path(metric: MetricFactory, *fingerprints: str) -> Path:
+    """Return the file of a metric's `real_` states: its name changes with anything they depend on."""
+    return cache.place("statistics", _identity(metric, *fingerprints))
+
+
+def floor_path(metric: MetricFactory, held_out: int, *fingerprints: str) -> Path:
+    """Return the file of a metric's floor, measured with `held_out` images."""
+    return cache.place("floors", _identity(metric, held_out, *fingerprints))
+
+
+def rows_path(kind: str, *fingerprints: str) -> Path:
+    """Return the file of the real rows of a kind."""
+    return cache.place("rows", "\n".join(map(str, (FORMAT, kind, *fingerprints))))
+
+
+def _identity(metric: MetricFactory, *parts: object) -> str:
+    name, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
+    return "\n".join(map(str, (FORMAT, name, sorted(options.items()), *parts)))
 
 
 def held_out_count(num_reals: int, num_fakes: int) -> int:
@@ -69,17 +71,18 @@ def held_out_mask(num_reals: int, count: int) -> Tensor:
     return mask
 
 
-def batches(data: Any, split: str, shares: Sequence[range]) -> Iterator[Tensor]:
-    """Yield the images of the reference set with the indices of each share that is not empty."""
+def batches(data: Any, split: str, shares: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield images `(n, ...)` and labels `(n,)` (None where there are none) of each share that is not empty."""
     loader = DataLoader(
         data.reference(split),
         batch_sampler=[list(share) for share in shares if share],
         num_workers=getattr(data, "num_workers", 0),
-        collate_fn=_images,
+        collate_fn=_collate,
         generator=generator(0, "workers"),  # the default one is the global random state
     )
     return iter(loader)
 
 
-def _images(samples: list[dict[str, Any]]) -> Tensor:
-    return torch.stack([sample["image"] for sample in samples])
+def _collate(samples: list[dict[str, Any]]) -> tuple[Tensor, Tensor | None]:
+    labels = torch.tensor([sample["label"] for sample in samples]) if "label" in samples[0] else None
+    return torch.stack([sample["image"] for sample in samples]), labels

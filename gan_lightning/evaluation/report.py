@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gan_lightning.scores import LOWER_IS_BETTER, kind
+from gan_lightning.scores import LOWER_IS_BETTER, kind, mean_of, spread_of
 
 
 def describe(scores: Mapping[str, float], floor: Mapping[str, float] | None = None) -> str:
-    """Return the scores in one line: "fid[classifier] 3.41 (floor 1.04) · is[classifier] 8.93 ± 0.11 (real 9.39)".
+    """Return the scores in one line: "fid10k_train 3.41 (floor 1.04) · is10k 8.93 ± 0.11 (real 9.39)".
 
     floor: scores of held-out real images, put beside where given.
     """
-    stated = [name for name in scores if _mean_of(name) not in scores]
+    stated = [name for name in scores if mean_of(name) not in scores]
     return " · ".join(_one(name, scores, floor or {}) for name in stated) or "no scores"
 
 
@@ -22,14 +22,7 @@ def number(value: float) -> str:
 
 
 def _one(name: str, scores: Mapping[str, float], floor: Mapping[str, float]) -> str:
-    base, bracket, suffix = name.partition("[")
-    spread = scores.get(f"{base}_std{bracket}{suffix}")
+    spread = scores.get(spread_of(name) or "")
     text = f"{name} {number(scores[name])}" + (f" ± {spread:.2g}" if spread is not None else "")
     word = "floor" if LOWER_IS_BETTER.get(kind(name) or "", False) else "real"
     return text + (f" ({word} {number(floor[name])})" if name in floor else "")
-
-
-def _mean_of(name: str) -> str | None:
-    """Return "is[x]" for "is_std[x]", None for what is no spread."""
-    base, bracket, suffix = name.partition("[")
-    return base.removesuffix("_std") + bracket + suffix if base.endswith("_std") else None

@@ -22,7 +22,7 @@ def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
     As for generators, the file can name only our own classes and those in `trusted`. Raises UserError where there is
     none, and for one whose logits hang on a sample's neighbours.
     """
-    discriminator = build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
+    discriminator = build_discriminator(path, trusted)
     neighbours = any(isinstance(part, MinibatchStddev | MinibatchDiscrimination) for part in discriminator.modules())
     if neighbours or getattr(discriminator, "pack", 1) > 1:
         raise UserError(
@@ -30,6 +30,11 @@ def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
             "logit of each: leave them out."
         )
     return discriminator
+
+
+def build_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
+    """Return the discriminator in the checkpoint at `path`, of whatever kind, in evaluation mode."""
+    return build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
 
 
 def logits(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:

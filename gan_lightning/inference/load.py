@@ -14,7 +14,7 @@ from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference import sampling
 from gan_lightning.inference.build import build, fill
 from gan_lightning.inference.images import to_unit
-from gan_lightning.inference.judge import load_discriminator
+from gan_lightning.inference.judge import build_discriminator, load_discriminator
 from gan_lightning.inference.options import Options
 from gan_lightning.inference.read import Stored, read
 from gan_lightning.inference.sampler import Sampler
@@ -141,6 +141,13 @@ class LoadedGenerator:
             judge = load_discriminator(self.path, self._trusted) if chosen.needs_discriminator else None
             self._samplers[chosen] = Sampler(self.network, chosen, judge.to(self.device) if judge is not None else None)
         return self._samplers[chosen]
+
+    def discriminator(self) -> nn.Module | None:
+        """Return the discriminator that the file holds beside the generator; None where there is none to be built."""
+        try:
+            return build_discriminator(self.path, self._trusted).to(self.device)
+        except UserError:
+            return None
 
     def code_values(self, codes: Codes | None, count: int) -> Tensor | None:
         """Return `codes` as float `(count, codes)`, NaN where they are drawn; None stays None."""

@@ -63,7 +63,15 @@ class SampleMetric(Metric):
     real_rows: Mapping[str, Tensor]
 
     def finish_real(self) -> None:
-        """Turn all that is known of the real data into `real_` states; called once, before they are cached."""
+        """Turn all that is known of the real data into `real_` states; called once, before they are cached.
+
+        They are found again by the metric's options, the real data and the extractor: they may depend on nothing else
+        of the setting, such as the number of samples.
+        """
+
+    def doubts(self) -> list[str]:
+        """Return what makes the scores doubtful in this setting, in sentences; they are shown before the first."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -99,15 +107,28 @@ class GeneratorMetric(Metric):
     marked: ClassVar[bool] = False
 
 
-MetricFactory = Callable[[Setting], SampleMetric]  # a metric's class, or a partial with its options
+AnyMetric = SampleMetric | GeneratorMetric
+MetricClass = type[SampleMetric] | type[GeneratorMetric]
+MetricFactory = Callable[[Setting], AnyMetric]  # a metric's class, or a partial with its options
 
 # The evaluator gathers by sample index; torchmetrics must not gather again.
 LOCAL: dict[str, Any] = {"sync_on_compute": False}
 
 
-def metric_class(factory: MetricFactory) -> type[SampleMetric]:
+def metric_class(factory: MetricFactory) -> MetricClass:
     """Return the class behind a factory that may be a partial."""
-    return cast(type[SampleMetric], getattr(factory, "func", factory))
+    return cast(MetricClass, getattr(factory, "func", factory))
+
+
+def kinds(factory: MetricFactory) -> set[str]:
+    """Return the kinds of rows that a metric consumes or keeps; none for one that measures a generator."""
+    kind = metric_class(factory)
+    return {*kind.consumes, *kind.keeps} if issubclass(kind, SampleMetric) else set()
+
+
+def consumed(factory: MetricFactory) -> tuple[str, ...]:
+    """Return the kinds of rows that a metric takes through `update`; none for one that measures a generator."""
+    return getattr(metric_class(factory), "consumes", ())
 
 
 def real_state(metric: Metric) -> dict[str, Tensor]:
@@ -121,7 +142,7 @@ def set_state(metric: Metric, state: dict[str, Tensor]) -> None:
         setattr(metric, name, value)
 
 
-def named_values(metric: SampleMetric) -> dict[str, float]:
+def named_values(metric: AnyMetric) -> dict[str, float]:
     """Return what `metric.compute()` says, under the metric's own names; computed on the CPU, in float64."""
     values = metric.cpu().compute()
     values = values if isinstance(values, tuple) else (values,)
@@ -144,11 +165,13 @@ class Extractor(ABC):
     """Images to features and logits, in one forward pass, in float32 whatever precision training uses.
 
     name: for the protocol's text. suffix: what scores are marked with, "" for verified Inception alone.
+    resize: how images of any size are brought to its input, for the protocol's text.
     feature_dim, num_classes: widths F and K. fingerprint: identifies weights and resize, known after `prepare`.
     """
 
     name: str
     suffix: str
+    resize: str = ""
     feature_dim: int
     num_classes: int
     fingerprint: str

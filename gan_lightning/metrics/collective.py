@@ -41,7 +41,7 @@ def from_rank_zero(compute: Callable[[], T]) -> T:
 
 
 def gather_rows(rows: Tensor, share: int) -> Tensor:
-    """Return the rows of all processes, those of rank 0 first; each process holds at most `share` rows `(n, F)`.
+    """Return the rows of all processes, those of rank 0 first; each process holds at most `share` rows `(n, ...)`.
 
     Every process but the last ones with rows holds exactly `share`, so padding comes at the end and the caller cuts it.
     """
@@ -49,7 +49,7 @@ def gather_rows(rows: Tensor, share: int) -> Tensor:
         return rows
     if dist.get_backend() == "gloo":
         rows = rows.cpu()
-    padded = rows.new_zeros(share, rows.shape[1])
+    padded = rows.new_zeros(share, *rows.shape[1:])
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in range(world_size())]
     dist.all_gather(parts, padded)

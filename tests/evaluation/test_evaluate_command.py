@@ -49,17 +49,17 @@ def test_a_checkpoint_is_measured_as_its_training_did(tmp_path: Path, capsys: py
     generator = load(path)
     direct = Evaluator({"fid": FID}, Digits(image_size=8), Classifier(epochs=1), num_fakes=200, seed=3)
     assert result["scores"] == direct.evaluate(lambda start, stop: generator.generate(start, stop, 3))
-    assert result["protocol"] == "200 EMA samples vs 1,797 train images, classifier features"
+    assert result["protocol"] == "200 EMA samples (seed 3) vs 1,797 train images, classifier features"
     assert result["floor"] == direct.floor
     printed = capsys.readouterr().out
-    assert "fid[classifier]" in printed and result["protocol"] in printed
+    assert "fid200_train[classifier]" in printed and result["protocol"] in printed
 
 
 def test_the_command_line_comes_before_the_checkpoint(tmp_path: Path) -> None:
     path = save(tmp_path, {**CONFIG, "data": {"_target_": "gan_lightning.data.Ring"}})
     words = ["data=digits", "data.image_size=8", "metrics=[is]", "num_fakes=50", "extractor=classifier"]
     result = evaluate([f"ckpt={path}", "device=cpu", *words])
-    assert set(result["scores"]) == {"is[classifier]", "is_std[classifier]"}
+    assert set(result["scores"]) == {"is50[classifier]", "is50_std[classifier]"}
     assert result["protocol"].startswith("50 EMA samples")
 
 
@@ -73,8 +73,8 @@ def test_two_folders(tmp_path: Path) -> None:
     result = evaluate(config)
     expected = Evaluator({"fid": FID}, TinyData(), LinearExtractor())
     scores = expected.evaluate(lambda start, stop: TinyData(seed=1).images.images[start:stop])
-    assert list(result["scores"]) == ["fid[linear]", "is[linear]", "is_std[linear]"]
-    assert result["scores"]["fid[linear]"] == pytest.approx(scores["fid[linear]"], rel=1e-6)
+    assert list(result["scores"]) == ["fid90[linear]", "is90[linear]", "is90_std[linear]"]
+    assert result["scores"]["fid90[linear]"] == pytest.approx(scores["fid90_train[linear]"], rel=1e-6)
     assert result["protocol"] == "90 images of fake vs 90 images of real, linear features"
 
 

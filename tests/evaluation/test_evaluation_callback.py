@@ -87,19 +87,23 @@ def test_each_epoch_is_scored_told_and_printed_with_protocol_and_once_with_the_f
     heard = train(module).heard
     assert [seen for seen, _ in heard] == [300, 600, 900, 1200]
     assert module.reported == [scores for _, scores in heard] and module.scores == heard[-1][1]
-    assert module.protocol == "90 EMA samples vs 90 train images, linear features"
+    assert module.protocol == "90 EMA samples (seed 0) vs 90 train images, linear features"
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert [line[:21] for line in lines] == [f"epoch {e} · {e * 0.3:.1f} kimg · " for e in (1, 2, 3, 4)]
-    assert all(module.protocol in line and "fid[linear]" in line and " ± " in line for line in lines)
+    assert all(module.protocol in line and "fid90_train[linear]" in line and " ± " in line for line in lines)
     assert [("floor" in line) for line in lines] == [True, False, False, False]
 
 
 def test_the_best_of_each_score_is_kept() -> None:
     module = Module()
     heard = [scores for _, scores in train(module).heard]
-    assert module.best["fid[linear]"] == min(scores["fid[linear]"] for scores in heard) == heard[0]["fid[linear]"]
-    assert module.best["is[linear]"] == max(scores["is[linear]"] for scores in heard)
-    assert "is_std[linear]" not in module.best
+    assert (
+        module.best["fid90_train[linear]"]
+        == min(scores["fid90_train[linear]"] for scores in heard)
+        == heard[0]["fid90_train[linear]"]
+    )
+    assert module.best["is90[linear]"] == max(scores["is90[linear]"] for scores in heard)
+    assert "is90_std[linear]" not in module.best
 
 
 def test_every_epochs_and_the_end() -> None:

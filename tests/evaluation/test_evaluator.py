@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_metrics_on_all_features_at_once() -> None:
     fid.update(extractor(FAKES)["features"], real=False)
     inception_score.update(extractor(FAKES)["logits"])
     expected = named_values(fid) | named_values(inception_score)
-    assert list(scores) == ["fid[linear]", "is[linear]", "is_std[linear]"]
+    assert list(scores) == ["fid90_train[linear]", "is90[linear]", "is90_std[linear]"]
     assert list(scores.values()) == pytest.approx(list(expected.values()), rel=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_floats_are_rounded_to_the_pixels_they_stand_for() -> None:
 def test_the_set_against_itself_has_no_distance() -> None:
     data = TinyData()
     scores = Evaluator({"fid": FID}, data, LinearExtractor()).evaluate(lambda a, b: data.images.images[a:b])
-    assert scores["fid[linear]"] == pytest.approx(0, abs=1e-9)
+    assert scores["fid90_train[linear]"] == pytest.approx(0, abs=1e-9)
 
 
 def test_one_pass_serves_all_metrics_and_a_second_evaluation_reads_no_real_image() -> None:
@@ -99,13 +99,24 @@ def test_cached_statistics_are_for_one_content_transform_extractor_split_and_opt
         Evaluator({"is": InceptionScore}, TinyData(transform="flipped"), LinearExtractor()),
         Evaluator({"is": InceptionScore}, TinyData(), other),
         Evaluator({"is": InceptionScore}, TinyData(), LinearExtractor(), split="test"),
-        Evaluator({"is": InceptionScore}, TinyData(), LinearExtractor(), num_fakes=20),
-        Evaluator({"is": partial(InceptionScore, splits=2)}, TinyData(), LinearExtractor()),
     ]
     for evaluator in changed:
         evaluator.data.closed = True
         with pytest.raises(AssertionError, match="the real data was read"):
             evaluator.evaluate(fakes)
+
+
+def test_cached_features_serve_other_options_metrics_and_numbers_of_samples() -> None:
+    first = Evaluator({"is": InceptionScore}, TinyData(), LinearExtractor())
+    first.evaluate(fakes)
+    others = [
+        Evaluator({"is": partial(InceptionScore, splits=2)}, TinyData(), LinearExtractor()),
+        Evaluator({"is": InceptionScore}, TinyData(), LinearExtractor(), num_fakes=20),
+    ]
+    for evaluator in others:
+        evaluator.data.closed = True
+        evaluator.evaluate(fakes)
+        assert set(evaluator.floor.values()).isdisjoint(first.floor.values())
 
 
 def test_damaged_statistics_are_measured_again(cache: Path) -> None:
@@ -124,7 +135,7 @@ def test_the_floor_compares_disjoint_real_images() -> None:
     assert mask.sum() == 30
     expected.update(extractor(data.images.images[mask])["features"], real=False)
     expected.update(extractor(data.images.images[~mask])["features"], real=True)
-    assert evaluator.floor["fid[linear]"] == pytest.approx(named_values(expected)["fid"], rel=1e-6)
+    assert evaluator.floor["fid30_train[linear]"] == pytest.approx(named_values(expected)["fid"], rel=1e-6)
 
 
 @pytest.mark.parametrize("reals, fakes, expected", [(1797, 1797, 898), (50_000, 10_000, 10_000), (3, 3, 0), (4, 2, 2)])
@@ -139,7 +150,7 @@ def test_the_floor_of_a_set_of_one_repeated_image_is_nothing() -> None:
     data.images.images[:] = data.images.images[:1].clone()
     evaluator = Evaluator({"fid": FID}, data, LinearExtractor())
     evaluator.evaluate(fakes)
-    assert evaluator.floor["fid[linear]"] == pytest.approx(0, abs=1e-6)
+    assert evaluator.floor["fid90_train[linear]"] == pytest.approx(0, abs=1e-6)
 
 
 def test_samples_that_are_not_numbers_get_no_score() -> None:
@@ -152,7 +163,7 @@ def test_samples_that_are_not_numbers_get_no_score() -> None:
 
     with pytest.warns(UserWarning, match="2 of 90 samples are not finite"):
         assert evaluator.evaluate(broken) == {}
-    assert "fid[linear]" in evaluator.evaluate(fakes)
+    assert "fid90_train[linear]" in evaluator.evaluate(fakes)
 
 
 def test_an_extractor_that_fails_on_real_images_is_refused() -> None:
@@ -174,7 +185,7 @@ def test_a_mixture_is_measured_on_2500_points_without_an_extractor() -> None:
     data = Ring()
     evaluator = Evaluator({"modes": Modes}, data)
     scores = evaluator.evaluate(lambda start, stop: data.reference("train").images[start:stop])
-    assert evaluator.num_fakes == 2500 and evaluator.protocol == "2,500 EMA samples vs 8 modes"
+    assert evaluator.num_fakes == 2500 and evaluator.protocol == "2,500 EMA samples (seed 0) vs 8 modes"
     assert scores["modes"] == 8 and scores["high_quality"] == pytest.approx(0.98889, abs=0.01)
 
 
@@ -186,7 +197,7 @@ def test_the_random_state_of_training_is_left_alone() -> None:
 
 def test_the_protocol_is_text() -> None:
     evaluator = Evaluator(BOTH, TinyData(), LinearExtractor(), num_fakes=1234, raw=True)
-    assert evaluator.protocol == "1,234 raw samples vs 90 train images, linear features"
+    assert evaluator.protocol == "1,234 raw samples (seed 0) vs 90 train images, linear features"
 
 
 def test_ten_thousand_samples_are_the_most_by_default() -> None:

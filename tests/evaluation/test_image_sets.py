@@ -36,7 +36,7 @@ def write(folder: Path, images: Tensor) -> Path:
 def test_tensors_score_as_the_evaluator_does() -> None:
     scores, evaluator = score(REAL, FAKE, {"fid": FID}, LinearExtractor(), batch_size=16)
     expected = Evaluator({"fid": FID}, TinyData(), LinearExtractor(), num_fakes=70).evaluate(lambda a, b: FAKE[a:b])
-    assert scores == pytest.approx(expected, rel=1e-6)
+    assert scores == {"fid70[linear]": pytest.approx(expected["fid70_train[linear]"], rel=1e-6)}
     assert evaluator.protocol == "70 images of fake vs 90 images of real, linear features"
 
 

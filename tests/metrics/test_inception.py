@@ -128,5 +128,5 @@ def test_two_channels_are_no_image_for_inception(extractor: Inception) -> None:
 def test_scores_and_protocol_tell_of_unknown_weights(inception_weights: Path) -> None:
     pixels = images(6)
     scores, evaluator = score(pixels, pixels, {"is": InceptionScore}, Inception(str(inception_weights)))
-    assert set(scores) == {"is[unverified]", "is_std[unverified]"}
+    assert set(scores) == {"is6[unverified]", "is6_std[unverified]"}
     assert evaluator.protocol.endswith("unverified inception features")

@@ -1,0 +1,67 @@
+"""What scores compare, in words and in their names: numbers without it mean little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gan_lightning.metrics.base import MetricClass
+from gan_lightning.scores import Name, short_count
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """All that a score depends on beside the generator and the data.
+
+    samples, reals: what the text calls them. split: of the real data, "" where there are none. raw: the weights as
+    trained were asked for. seed: of the latents, None for given images. extractor: its name, "" for none; resize: how
+    it brings images to its input; suffix: its mark on names. modes: of a mixture, compared with in the place of images.
+    """
+
+    num_fakes: int
+    num_reals: int
+    split: str = "train"
+    samples: str = "EMA samples"
+    reals: str = "train images"
+    raw: bool = False
+    seed: int | None = 0
+    extractor: str = ""
+    resize: str = ""
+    suffix: str = ""
+    modes: int = 0
+
+    def __str__(self) -> str:
+        """Return it in one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
+        seed = "" if self.seed is None else f" (seed {self.seed})"
+        samples = f"{self.num_fakes:,} {self.samples}{seed}"
+        if self.modes:
+            return f"{samples} vs {self.modes} modes"
+        text = f"{samples} vs {self.num_reals:,} {self.reals}"
+        if not self.extractor:
+            return text
+        unverified = "unverified " if "unverified" in self.suffix else ""
+        resized = f" ({self.resize})" if self.resize else ""
+        return f"{text}, {unverified}{self.extractor} features{resized}"
+
+    def names(self, metric: MetricClass, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the values of a metric, given by its own names, by their full names."""
+        return {self.name(metric, name): value for name, value in values.items()}
+
+    def name(self, metric: MetricClass, base: str) -> str:
+        """Return the full name of one of the metric's scores: "kid_std" becomes "kid10k_train_std[classifier]"."""
+        spread = base.endswith("_std")
+        return str(
+            Name(
+                kind=base.removesuffix("_std"),
+                samples=short_count(self.num_fakes) if metric.protocol else "",
+                split=self.split if metric.protocol == "split" else "",
+                raw=self.raw,
+                spread=spread,
+                suffix=self.suffix if metric.marked else "",
+            )
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as a plain dict."""
+        return asdict(self)

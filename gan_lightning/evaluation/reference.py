@@ -1,0 +1,215 @@
+"""The real side of an evaluation: every image is read and extracted once, for all metrics and all later runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from gan_lightning.errors import UserError
+from gan_lightning.evaluation import reals
+from gan_lightning.evaluation.blocks import Rows, blocks, shares, update
+from gan_lightning.evaluation.rows import EXTRACTED, FINE, STATE, RowMaker, count_states
+from gan_lightning.metrics import cache
+from gan_lightning.metrics.base import (
+    Extractor,
+    MetricFactory,
+    SampleMetric,
+    Setting,
+    kinds,
+    metric_class,
+    named_values,
+    real_state,
+    set_state,
+)
+from gan_lightning.metrics.collective import from_rank_zero, rank
+
+Advance = Callable[[str, int, int], None]  # (of what, how many are done, of how many)
+UNKEPT = "images"  # read again rather than stored, unless a metric keeps them: a set of photographs may fill a disk
+
+
+class Reference:
+    """What metrics know of the real images of a split: their states, the rows that they keep, and their floors.
+
+    metrics: those that compare samples with images. setting: what they are built from. extractor: ready, None if none
+    is needed. advance: is told how far it is. `prepare` is called by all processes together; only rank zero gets states
+    and rows.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, MetricFactory],
+        setting: Setting,
+        data: Any,
+        split: str,
+        extractor: Extractor | None,
+        batch_size: int,
+        device: torch.device,
+        advance: Advance,
+    ) -> None:
+        self.metrics, self.setting, self.data, self.split = dict(metrics), setting, data, split
+        self.extractor, self.batch_size, self.device, self.advance = extractor, batch_size, device, advance
+        self.held_out = reals.held_out_count(setting.num_reals, setting.num_fakes)
+        self.states: dict[str, dict[str, Tensor]] = {}
+        self.floors: dict[str, dict[str, float]] = {}
+        self.rows: Rows = {}
+        self._kept = {kind for factory in self.metrics.values() for kind in _class(factory).keeps}
+
+    def prepare(self) -> None:
+        """Find everything in the cache, or measure and cache it."""
+        stateless, floorless = from_rank_zero(self._look_up)
+        unknown = {kind for name in {*stateless, *floorless} for kind in kinds(self.metrics[name])}
+        self._store(self._kept | (unknown - {UNKEPT}))
+        self._measure_states(stateless)
+        self._measure_floors(floorless)
+
+    def load(self, metric: SampleMetric, name: str) -> None:
+        """Let `metric`, called `name`, know the real data."""
+        metric.real_rows = {kind: self.rows[kind] for kind in metric.keeps}
+        set_state(metric, self.states[name])
+
+    def _look_up(self) -> tuple[list[str], list[str]]:
+        """Read what is cached; return the names of the metrics whose states, and whose floors, are not."""
+        for name, factory in self.metrics.items():
+            state, expected = reals.read_state(self._state_path(name)), set(real_state(self._build(factory)))
+            if state is not None and state.keys() == expected:
+                self.states[name] = state
+            floor = reals.read_floor(self._floor_path(name)) if self.held_out else {}
+            if floor is not None:
+                self.floors[name] = floor
+        return [n for n in self.metrics if n not in self.states], [n for n in self.metrics if n not in self.floors]
+
+    def _measure_states(self, names: list[str]) -> None:
+        metrics = {name: self._build(self.metrics[name]) for name in names if rank() == 0}
+        everything = torch.arange(self.setting.num_reals)
+        self._show(names, everything, metrics.values(), real=True)
+
+        def finish() -> None:
+            for name, metric in metrics.items():
+                metric.real_rows = {kind: self.rows[kind] for kind in metric.keeps}
+                metric.cpu().finish_real()
+                self.states[name] = real_state(metric)
+                cache.write(self._state_path(name), self.states[name])
+
+        from_rank_zero(finish)
+
+    def _measure_floors(self, names: list[str]) -> None:
+        """Measure held-out real images in the place of samples; a metric that this is too few for has no floor."""
+        mask = reals.held_out_mask(self.setting.num_reals, self.held_out)
+        held_out, rest = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
+        metrics = self._floor_metrics(names) if rank() == 0 else {}
+        names = from_rank_zero(lambda: list(metrics))
+        self._show(names, rest, metrics.values(), real=True)
+        kept = {kind: self.rows[kind][rest] for metric in metrics.values() for kind in metric.keeps}
+
+        def finish() -> None:
+            for metric in metrics.values():
+                metric.real_rows = {kind: kept[kind] for kind in metric.keeps}
+                metric.cpu().finish_real()
+
+        from_rank_zero(finish)
+        self._show(names, held_out, metrics.values(), real=False)
+        for name, metric in metrics.items():
+            values = named_values(metric)
+            self.floors[name] = {key: value for key, value in values.items() if math.isfinite(value)}
+        for name in names if rank() == 0 else []:
+            reals.write_floor(self._floor_path(name), self.floors[name])
+
+    def _floor_metrics(self, names: list[str]) -> dict[str, SampleMetric]:
+        labelled = self.setting.labels > 0
+        rest = self.setting.num_reals - self.held_out
+        setting = replace(self.setting, num_reals=rest, num_fakes=self.held_out, fakes_labelled=labelled)
+        metrics = {}
+        for name in names:
+            try:
+                metrics[name] = self._build(self.metrics[name], setting)
+            except UserError:  # fewer images than it needs: there are scores, and nothing to hold them against
+                self.floors[name] = {}
+        return metrics
+
+    def _show(self, names: Iterable[str], indices: Tensor, metrics: Iterable[SampleMetric], real: bool) -> None:
+        """Give the metrics called `names`, which rank zero has, the real rows they consume at `indices`."""
+        consumed = {kind for name in names for kind in _class(self.metrics[name]).consumes}
+        if consumed:
+            for rows in self._blocks(indices, consumed):
+                update(metrics, rows, real)
+
+    def _blocks(self, indices: Tensor, wanted: set[str]) -> Iterator[Rows]:
+        """Yield the rows of `wanted` kinds at `indices`, on rank zero; stored kinds cost no reading of images."""
+        read = wanted & {UNKEPT} - self._kept
+        stored = wanted - read
+        if not read:
+            for part in indices.split(self.batch_size) if rank() == 0 else ():
+                yield {kind: self.rows[kind][part].to(self.device) for kind in stored}
+            return
+        for low, rows in self._read(indices, read):
+            if rank() == 0:
+                part = indices[low : low + len(rows[STATE])]
+                yield rows | {kind: self.rows[kind][part].to(self.device) for kind in stored}
+
+    def _read(self, indices: Tensor, wanted: set[str]) -> Iterator[tuple[int, Rows]]:
+        """Yield rows made of the images at `indices`, all processes sharing the work."""
+        maker = RowMaker(wanted, self.data, self.extractor, self.device)
+        parts = [indices[share.start : share.stop].tolist() for _, share in shares(len(indices), self.batch_size)]
+        images = reals.batches(self.data, self.split, parts)
+        return blocks(len(indices), self.batch_size, maker.empty, lambda share: maker(*next(images)))
+
+    def _store(self, wanted: set[str]) -> None:
+        """Have the real rows of the `wanted` kinds on rank zero, mapped from the cache; a pass makes what it lacks."""
+        if rank() == 0:
+            found = {kind: cache.read(self._rows_path(kind)) for kind in wanted}
+            self.rows |= {kind: tensors["rows"] for kind, tensors in found.items() if tensors is not None}
+        missing = from_rank_zero(lambda: sorted(wanted - self.rows.keys()))
+        if not missing:
+            return
+        for kind, values in self._pass(set(missing)).items():
+            cache.write(self._rows_path(kind), {"rows": values})
+            self.rows[kind] = (cache.read(self._rows_path(kind)) or {"rows": values})["rows"]
+
+    def _pass(self, wanted: set[str]) -> Rows:
+        """Read all images once, extract what is `wanted`, and return it whole on rank zero, {} elsewhere."""
+        count, made = self.setting.num_reals, cast(Rows, {})
+        states = torch.zeros(3, dtype=torch.int64, device=self.device)
+        if rank() == 0 and set(EXTRACTED) & wanted:
+            print(f"Measuring {count:,} real images with {self.setting.extractor}, once for all runs.", flush=True)
+        for low, rows in self._read(torch.arange(count), wanted):
+            if rank() == 0:
+                states += count_states(rows)
+                for kind in wanted:
+                    whole = made.setdefault(kind, torch.empty(count, *rows[kind].shape[1:], dtype=rows[kind].dtype))
+                    whole[low : low + len(rows[kind])] = rows[kind]
+                self.advance("real images", low + len(rows[STATE]), count)
+        from_rank_zero(lambda: self._refuse(count - int(states[FINE])))
+        return made
+
+    def _refuse(self, broken: int) -> None:
+        if broken:
+            raise UserError(
+                f"The {self.setting.extractor} features of {broken:,} of {self.setting.num_reals:,} real images are "
+                "not finite: its weights are damaged; give others by extractor.weights=PATH, or use metrics=[]."
+            )
+
+    def _build(self, factory: MetricFactory, setting: Setting | None = None) -> SampleMetric:
+        return cast(SampleMetric, factory(setting or self.setting))
+
+    def _state_path(self, name: str) -> Any:
+        return reals.state_path(self.metrics[name], *self._fingerprints(kinds(self.metrics[name])))
+
+    def _floor_path(self, name: str) -> Any:
+        return reals.floor_path(self.metrics[name], self.held_out, *self._fingerprints(kinds(self.metrics[name])))
+
+    def _rows_path(self, kind: str) -> Any:
+        return reals.rows_path(kind, *self._fingerprints({kind}))
+
+    def _fingerprints(self, wanted: set[str]) -> list[str]:
+        """Return what identifies rows of the `wanted` kinds: the data, and the extractor where it made them."""
+        extracted = [self.extractor.fingerprint] if self.extractor is not None and set(EXTRACTED) & wanted else []
+        return [self.data.fingerprint(self.split), *extracted]
+
+
+def _class(factory: MetricFactory) -> type[SampleMetric]:
+    return cast(type[SampleMetric], metric_class(factory))
