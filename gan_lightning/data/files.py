@@ -60,7 +60,7 @@ class FileData(GANData):
     @property
     def transform(self) -> SquareImage:
         """What makes a tensor of a file."""
-        return SquareImage(self.image_size, self.channels, self.crop)
+        return SquareImage(self.image_size, self.channels, self.crop, skippable=True)
 
     def load(self, split: str) -> Source:
         """Return `split` from memory if it is small, else as files; UserError names a file that cannot be read."""
@@ -135,7 +135,7 @@ def _opens(files: FileImages, index: int) -> bool:
         with Image.open(path):
             return True
     except Exception as error:  # decoders raise all sorts
-        raise unreadable(path, error) from error
+        raise unreadable(path, error, skippable=True) from error
 
 
 def _parallel(read: Callable[[FileImages, int], T], files: FileImages) -> Iterator[T]:

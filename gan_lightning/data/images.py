@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,13 @@ class SquareImage:
     """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
 
     The shorter side becomes `size`, and the centre is kept. crop: first cut out the centre square of that many pixels.
+    skippable: data.on_error=skip helps where a file cannot be read; no part of what identifies the pixels.
     """
 
     size: int
     channels: int
     crop: int | None = None
+    skippable: bool = field(default=False, repr=False)
 
     def __call__(self, path: Path) -> Tensor:
         """Return the image in file `path`; UserError names a file that cannot be read."""
@@ -33,7 +35,7 @@ class SquareImage:
             with Image.open(path) as image:
                 return self.convert(image)
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
-            raise unreadable(path, error) from error
+            raise unreadable(path, error, self.skippable) from error
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
@@ -53,12 +55,10 @@ def centre(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
-    """Return the error for a file that no decoder can make sense of."""
-    return UserError(
-        f"Image {path} cannot be read ({type(error).__name__}: {error}); repair or remove it, "
-        "or set data.on_error=skip to leave out such files."
-    )
+def unreadable(path: Path, error: Exception, skippable: bool = False) -> UserError:
+    """Return the error for a file that no decoder can make sense of; `skippable` where data.on_error=skip helps."""
+    ways = "repair or remove it" + ", or set data.on_error=skip to leave out such files" * skippable
+    return UserError(f"Image {path} cannot be read ({type(error).__name__}: {error}); {ways}.")
 
 
 def eight_bit(image: Image.Image, channels: int) -> Image.Image:

@@ -71,8 +71,10 @@ def test_missing_empty_and_unreadable_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There are no images under"):
         from_folder(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"broken\.png cannot be read"):
+    with pytest.raises(UserError, match=r"broken\.png cannot be read \(.*\); repair or remove it\.$"):
         from_folder(tmp_path)
+    with pytest.raises(UserError, match=r"broken\.png cannot be read \(.*\); repair or remove it\.$"):
+        from_folder(tmp_path, image_size=4).source.image(0)
 
 
 @pytest.mark.parametrize("images", [torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.uint8)])
