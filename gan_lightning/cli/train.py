@@ -49,6 +49,7 @@ def train(config: DictConfig) -> dict[str, Any]:
             measure.attach(module.generator, module.discriminator)
             measure.check()
     start = _start(module, checkpoint, config.strict)
+    _check_length(build.epochs(config), start)
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
         _write_config(config, folder)
@@ -124,6 +125,14 @@ def _start(module: GAN, checkpoint: Path | None, strict: bool) -> dict[str, Any]
     return saved
 
 
+def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
+    """Refuse fewer epochs than the training state has; as many as it has are nothing to do, and no mistake."""
+    entry = start["gan_lightning"] if start else {}
+    done = entry["iteration"] // entry["batches_per_epoch"] if entry.get("batches_per_epoch") else 0
+    if 0 < epochs < done:
+        raise UserError(f"max_epochs={epochs} is less than the {done} epochs that are trained already: give more.")
+
+
 def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, start: dict[str, Any] | None) -> None:
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -147,7 +156,8 @@ def _finish(module: GAN, folder: Path) -> None:
     for name in (*names, "generator.safetensors"):
         if (folder / name).exists():
             print(f"{name:<22}{shown}/{name}")
-    print(f"more samples:         {_program('generate')} ckpt={shown} n=64 seed=1 out=samples.png")
+    ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # points in the plane are no picture
+    print(f"more samples:         {_program('generate')} ckpt={shown} n=64 seed=1 out=samples.{ending}")
 
 
 def _program(name: str) -> str:
