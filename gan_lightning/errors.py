@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -21,3 +22,19 @@ def nearest_first(word: str, choices: Iterable[str]) -> list[str]:
 def suggest(word: str, choices: Iterable[str]) -> str:
     """Return "'near', 'next', ..." for an error message; `choices` nearest to `word` first."""
     return ", ".join(repr(choice) for choice in nearest_first(word, choices)) or "none"
+
+
+def check_range(
+    owner: str, least: float, most: float = math.inf, /, *, above: bool = False, **options: float | None
+) -> None:
+    """Raise UserError for the first of `owner`'s options that is not in [least, most], NaN and infinity among them.
+
+    above: `least` itself is out of range too. An option that is None says nothing and is not judged.
+    """
+    bound = f"above {least:g}" if above else f"at least {least:g}"
+    bound += "" if most == math.inf else f" and at most {most:g}"
+    for name, value in options.items():
+        if value is None:
+            continue
+        if not least <= value <= most or math.isinf(value) or (above and value == least):
+            raise UserError(f"{owner}.{name}={value} is out of range: it is a finite number, {bound}.")

@@ -7,6 +7,7 @@ from torch import Tensor
 from gan_lightning.augment.base import Augment, Draw
 from gan_lightning.augment.diffaugment import integer
 from gan_lightning.augment.moves import flip, shift
+from gan_lightning.errors import check_range
 
 
 class FlipAndShift(Augment):
@@ -20,6 +21,7 @@ class FlipAndShift(Augment):
 
     def __init__(self, ratio: float = 0.125, mirror: bool = True) -> None:
         super().__init__()
+        check_range("augment", 0, 1, ratio=ratio)
         self.ratio, self.mirror = ratio, mirror
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg, EverySeconds
 from gan_lightning.callbacks.interrupt import DeferredInterrupt
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, find, first
 
@@ -45,6 +45,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         every_kimg: float | None = None,
         monitor: str | None = None,
     ) -> None:
+        check_range("callbacks.checkpoint", 0, above=True, every_minutes=every_minutes, every_kimg=every_kimg)
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_name: str | None = None

@@ -11,6 +11,7 @@ import lightning as L
 
 from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.every import EverySeconds
+from gan_lightning.errors import check_range
 from gan_lightning.loggers.csv import Row, read_rows
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import kind
@@ -38,6 +39,7 @@ class Curves(Callback):
     """Redraw `curves.png` from `metrics.csv` after evaluations, at most every `every_seconds`, and at the end."""
 
     def __init__(self, every_seconds: float = 30.0) -> None:
+        check_range("callbacks.curves", 0, every_seconds=every_seconds)
         self._clock = EverySeconds(every_seconds)
 
     def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:

@@ -9,7 +9,7 @@ class EveryKimg:
     """Due once for each `kimg` thousand images seen; a run that is resumed keeps the same marks. None: never."""
 
     def __init__(self, kimg: float | None) -> None:
-        self.images = round(kimg * 1000) if kimg else None
+        self.images = None if kimg is None else max(1, round(kimg * 1000))
         self._mark = 0
 
     def start(self, images_seen: int) -> None:

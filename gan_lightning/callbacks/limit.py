@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import lightning as L
@@ -17,7 +18,7 @@ class Limit(Callback):
     """Stop with the first iteration at which the discriminator has seen `max_kimg` thousand images. None: no limit."""
 
     def __init__(self, max_kimg: float | None = None) -> None:
-        if max_kimg is not None and not max_kimg > 0:
+        if max_kimg is not None and not 0 < max_kimg < math.inf:
             raise UserError(f"max_kimg={max_kimg} is no length for a run; give a number above 0, or null for no limit.")
         self.max_images = None if max_kimg is None else round(max_kimg * 1000)
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.limit import Limit
+from gan_lightning.errors import check_range
 from gan_lightning.scores import kind
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Progress(Callback, RichProgressBar):
     """
 
     def __init__(self, refresh_per_second: int = 4) -> None:
+        check_range("callbacks.progress", 0, refresh_per_second=refresh_per_second)
         RichProgressBar.__init__(self, refresh_rate=refresh_per_second)
         self._plain = False
         self._drawn = self._begun = 0.0

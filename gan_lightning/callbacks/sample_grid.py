@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
 from gan_lightning.callbacks.pictures import enlarge, scatter, time_lapse
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 from gan_lightning.inference.images import grid, to_uint8
 from gan_lightning.inference.sampling import sweep
 from gan_lightning.loggers.base import log_image
@@ -53,6 +53,9 @@ class SampleGrid(Callback):
             raise UserError(
                 f"callbacks.sample_grid can't draw rows={rows}, columns={columns}, points={points}; give 1 or more."
             )
+        check_range("callbacks.sample_grid", 0, above=True, every_kimg=every_kimg)
+        check_range("callbacks.sample_grid", 1, every_epochs=every_epochs, gif_side=gif_side)
+        check_range("callbacks.sample_grid", 0, gif_frames=gif_frames)
         self.rows, self.columns, self.points = rows, columns, points
         self.every_epochs, self.seed = every_epochs, seed
         self.gif_frames, self.gif_side = gif_frames, gif_side

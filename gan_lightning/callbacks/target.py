@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 
 from gan_lightning.callbacks.base import Callback
-from gan_lightning.errors import UserError, suggest
+from gan_lightning.errors import UserError, check_range, suggest
 from gan_lightning.scores import LOWER_IS_BETTER, find
 
 if TYPE_CHECKING:
@@ -22,8 +23,13 @@ class Target(Callback):
     """
 
     def __init__(self, **thresholds: float | None) -> None:
-        for name in thresholds.keys() - LOWER_IS_BETTER.keys():
-            raise UserError(f"callbacks.target knows no score {name!r}; choose from {suggest(name, LOWER_IS_BETTER)}.")
+        for name, value in thresholds.items():
+            if name not in LOWER_IS_BETTER:
+                raise UserError(
+                    f"callbacks.target knows no score {name!r}; choose from {suggest(name, LOWER_IS_BETTER)}."
+                )
+            given: dict[str, Any] = {name: value}
+            check_range("callbacks.target", 0, 1 if name == "high_quality" else math.inf, **given)
         self.thresholds = {name: value for name, value in thresholds.items() if value is not None}
 
     def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:

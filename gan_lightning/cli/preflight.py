@@ -41,6 +41,12 @@ NUMBERS = {
     "evaluation.seed": (int, -math.inf),
     "evaluation.raw": (bool, 0),
     "strict": (bool, 0),
+    "model.ema_kimg": (float, 0),
+    "model.ema_rampup": (float, 0),
+    "augment.target": (float, 0),
+    "extractor.epochs": (int, 1),
+    "metrics.is.splits": (int, 1),
+    "metrics.modes.radius": (float, 0),
 }
 NEVER_NULL = ("seed", "log_every", "evaluation.batch_size", "evaluation.seed", "evaluation.raw", "strict")
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}

@@ -35,8 +35,17 @@ def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Ca
         if value != default and hint is not type(None) and not fits(value, hint):  # what is fixed says itself why
             possible = words(hint, value) or f"an object, a node with a _target_ ({getattr(hint, '__name__', hint)})"
             raise UserError(f"{key}={shown(value)} is not possible: it is {possible}.")
+        if target.__module__.startswith(("gan_lightning.", "torch.")):  # a user's own class may want infinity
+            _check_finite(key, value)
         if target.__module__.startswith("gan_lightning.networks.") and hint in (int, list[int]):
             _check_sizes(key, value, default)
+
+
+def _check_finite(key: str, value: Any) -> None:
+    """Refuse NaN and infinity: null is how an option says "none"."""
+    several = value if isinstance(value, list) else [value]
+    if any(isinstance(one, float) and not math.isfinite(one) for one in several):
+        raise UserError(f"{key}={shown(value)} is out of range: it is a finite number.")
 
 
 def _check_sizes(key: str, value: Any, default: Any) -> None:
@@ -56,7 +65,7 @@ def check_numbers(config: DictConfig, numbers: dict[str, tuple[type, float]], al
         value = OmegaConf.select(config, key)
         if value is None and key not in always:
             continue
-        good = fits(value, kind) and (kind is bool or value > least or (kind is int and value == least))
+        good = fits(value, kind) and (kind is bool or least < value < math.inf or (kind is int and value == least))
         if not good:
             bound = "" if kind is bool or least == -math.inf else f" of at least {least}" if kind is int else " above 0"
             raise UserError(f"{key}={shown(value)} is not possible: it is {WORDS[kind]}{bound}.")
@@ -67,7 +76,8 @@ def check_optimizer(config: DictConfig, player: str) -> None:
     node = config.optim[player]
     lr, betas = node.get("lr", 0), node.get("betas", [])
     if isinstance(lr, int | float) and not 0 <= lr < float("inf"):
-        raise UserError(f"{source(config, f'optim.{player}.lr')}={lr} is out of range: a learning rate is above 0.")
+        key = source(config, f"optim.{player}.lr")
+        raise UserError(f"{key}={lr} is out of range: a learning rate is a finite number of at least 0.")
     if any(isinstance(beta, int | float) and not 0 <= beta < 1 for beta in betas):
         key = source(config, f"optim.{player}.betas")
         raise UserError(f"{key}={shown(list(betas))} is out of range: each lies in [0, 1), such as [0.5,0.999].")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gan_lightning.errors import check_range
 from gan_lightning.networks.growing import Growing, channels_at
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
 from gan_lightning.networks.layers.resample import Blur, nearest_upsample
@@ -97,6 +98,7 @@ class StyleGANGenerator(StyleGenerator):
         mixing: float = 0.9,
     ) -> None:
         super().__init__()
+        check_range("model.generator", 0, 1, mixing=mixing)
         self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
         self.image_shape = (channels, image_size, image_size)
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 from gan_lightning.networks.base import Backbone, DiscriminatorOutput, halvings
 from gan_lightning.networks.growing import channels_at
 from gan_lightning.networks.heads import Head
@@ -102,6 +102,7 @@ class StyleGAN2Generator(StyleGenerator):
         mixing: float = 0.9,
     ) -> None:
         super().__init__()
+        check_range("model.generator", 0, 1, mixing=mixing)
         self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
         self.image_shape = (channels, image_size, image_size)
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)

@@ -29,7 +29,7 @@ class Regularizer:
     forbids_batch_norm: ClassVar[bool] = False
 
     def __init__(self, weight: float, every: int = 1, schedule: Callable[[float], float] | None = None) -> None:
-        if weight < 0 or every < 1:
+        if not weight >= 0 or every < 1:
             raise UserError(
                 f"{type(self).__name__} got weight={weight} and every={every}: a weight is at least 0, "
                 "and every counts the player's steps from 1."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.augment import Augment, FlipAndShift
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 from gan_lightning.regularizers.base import Regularizer
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class BalancedConsistency(Consistency):
         self, weight: float = 10.0, fake_weight: float = 10.0, augment: Augment | None = None, every: int = 1
     ) -> None:
         super().__init__(weight, augment, every)
+        check_range("regularizer.balanced_consistency", 0, fake_weight=fake_weight)
         self.fake_weight = fake_weight
 
     def __call__(self, step: Step) -> Tensor:
@@ -69,6 +70,7 @@ class LatentConsistency(Regularizer):
 
     def __init__(self, weight: float = 5.0, std: float = 0.03, every: int = 1) -> None:
         super().__init__(weight, every)
+        check_range("regularizer.latent_consistency", 0, std=std)
         self.std = std
 
     def penalty(self, step: Step) -> Tensor:
@@ -85,6 +87,7 @@ class LatentDiversity(Regularizer):
 
     def __init__(self, weight: float = 0.5, std: float = 0.03, every: int = 1) -> None:
         super().__init__(weight, every)
+        check_range("regularizer.latent_diversity", 0, std=std)
         self.std = std
 
     def penalty(self, step: Step) -> Tensor:

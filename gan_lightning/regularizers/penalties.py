@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from gan_lightning.errors import check_range
 from gan_lightning.regularizers.base import Regularizer
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class DRAGAN(GradientPenalty):
 
     def __init__(self, weight: float = 10.0, noise: float = 0.5, every: int = 1) -> None:
         super().__init__(weight, every)
+        check_range("regularizer.dragan", 0, noise=noise)
         self.noise = noise
 
     def points(self, step: Step) -> Tensor:
