@@ -58,7 +58,7 @@ class Classifier(Extractor):
         """Load the trained classifier of `data`, or train it on `device` (rank zero does, the others receive it)."""
         self.check(data)
         if self.accuracy is None:
-            state = from_rank_zero(lambda: self._cached(data, torch.device(device)))
+            state = from_rank_zero(lambda: self.trained(data, torch.device(device)))
             self.accuracy = float(state.pop("accuracy"))
             self.network = build(data.image_shape[0], self.num_classes, self.seed)
             self.network.load_state_dict(state)
@@ -71,7 +71,15 @@ class Classifier(Extractor):
         features = self.network[:-1](_pixels(images))
         return features, self.network[-1](features)
 
-    def _cached(self, data: Any, device: torch.device) -> dict[str, Tensor]:
+    def embed(self, images: Tensor) -> Tensor:
+        """Return features `(N, 128)` of float images `(N, C, H, W)` in [-1, 1], which are not rounded to 8 bits."""
+        if max(images.shape[-2:]) > SIDE:
+            images = functional.adaptive_avg_pool2d(images, SIDE)
+        return self.network[:-1](images)
+
+    def trained(self, data: Any, device: torch.device) -> dict[str, Tensor]:
+        """Return the trained weights and "accuracy", from the cache or, on one process alone, trained now."""
+        self.check(data)
         identity = f"{data.fingerprint('train')}/{data.num_classes}/{VERSION}/{self.epochs}/{self.seed}"
         path = cache.place("classifiers", identity)
         state = cache.read(path)

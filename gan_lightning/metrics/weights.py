@@ -1,0 +1,37 @@
+"""Weights of other people's networks: downloaded once to PyTorch's hub folder, and known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from gan_lightning.errors import UserError
+
+
+def fetched(url: str, hash_prefix: str, what: str, advice: str) -> Path:
+    """Return the file of `url` in the hub's folder, downloaded if it is not there.
+
+    hash_prefix: of its SHA-256. what, advice: for the UserError where it can be neither found nor downloaded, or is
+    another file than the published one.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=hash_prefix)
+        except (OSError, RuntimeError) as error:  # no network, no room, a broken download
+            raise UserError(
+                f"There is no {path} with {what}, and it cannot be downloaded from {url} ({error}): put the file "
+                f"there, or {advice}."
+            ) from error
+    if not sha256(path).startswith(hash_prefix):
+        raise UserError(f"{path} is not the published file with {what}: replace it by the one from {url}, or {advice}.")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
