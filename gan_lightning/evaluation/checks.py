@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.rows import FEATURES_NOT_FINITE, NOT_FINITE
@@ -29,6 +29,19 @@ def labels(metrics: Mapping[str, MetricFactory], setting: Setting) -> None:
             raise UserError(f"metrics=[{name}] needs classes, and data={setting.data} is unlabelled: leave it out.")
         if "labels" in consumed(factory) and not setting.fakes_labelled:
             raise UserError(f"metrics=[{name}] needs samples of given classes, and these have none: leave it out.")
+
+
+def refused(
+    metrics: Mapping[str, MetricFactory], check: Callable[[Mapping[str, MetricFactory]], None]
+) -> dict[str, str]:
+    """Return for each metric that `check` raises a UserError for what it says."""
+    reasons = {}
+    for name, factory in metrics.items():
+        try:
+            check({name: factory})
+        except UserError as error:
+            reasons[name] = str(error)
+    return reasons
 
 
 def samples(states: Sequence[int], setting: Setting) -> str | None:

@@ -35,6 +35,7 @@ from gan_lightning.metrics.base import (
     named_values,
 )
 from gan_lightning.metrics.collective import from_rank_zero, rank
+from gan_lightning.metrics.preset import Preset, divided
 
 Sampler = Callable[..., Tensor]
 
@@ -45,7 +46,8 @@ MIXTURE_FAKES = 2_500  # the protocol of VEEGAN and PacGAN
 class Evaluator:
     """Measures samples of a generator; it stands beside the module, so no extractor gets into a checkpoint.
 
-    metrics: name -> a metric's class (or a partial with options), built from a `metrics.base.Setting`.
+    metrics: name -> a metric's class (or a partial with options), built from a `metrics.base.Setting`; among them a
+    `metrics.preset.Preset`, whose metrics are left out where they cannot be measured.
     data: a data module: `name`, `reference(split)`, `fingerprint(split)`, `image_shape`, `num_classes`, and for a
     mixture `modes()` and `std`. extractor: None will do if no metric needs features.
     num_fakes: samples per evaluation; None takes as many as there are real images, at most 10,000 (mixtures: 2,500).
@@ -56,7 +58,7 @@ class Evaluator:
 
     def __init__(
         self,
-        metrics: Mapping[str, MetricFactory],
+        metrics: Mapping[str, MetricFactory | Preset],
         data: Any,
         extractor: Extractor | None = None,
         *,
@@ -68,7 +70,8 @@ class Evaluator:
     ) -> None:
         _at_least(2, "num_fakes", num_fakes)
         _at_least(1, "batch_size", batch_size)
-        self.metrics, self.data, self.extractor = dict(metrics), data, extractor
+        self.metrics, self._optional = divided(metrics)
+        self.data, self.extractor = data, extractor
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
         self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
         self.reals = f"{split} images"
@@ -76,6 +79,7 @@ class Evaluator:
         self.discriminator: nn.Module | None = None
         self.given = False  # samples are images at hand, of no seed and split
         self.advance: Advance | None = None  # is told of progress; None: a bar of its own where there is a terminal
+        self.left_out: dict[str, str] = {}  # metrics of a preset that cannot be measured here, and why; from check()
         self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
@@ -152,17 +156,41 @@ class Evaluator:
         )
 
     def check(self) -> None:
-        """Raise a UserError for what cannot be measured, before training; download an extractor's weights."""
-        if self._compared:
-            checks.images(self.metrics, self.setting, self.split)
+        """Raise a UserError for what cannot be measured, before training; download an extractor's weights.
+
+        Of a preset it is left out instead, and the reason is printed.
+        """
+        self._leave_out(self._check_images)
+        self._check_images(self.metrics)
         if self._extractor_is_used:
             self._features.check(self.data)
-        self._built()
-        checks.labels(self.metrics, self.setting)
+        self._leave_out(self._check_setting)
+        self._check_setting(self.metrics)
+
+    def _check_images(self, metrics: Mapping[str, MetricFactory]) -> None:
+        if any(name in self._compared for name in metrics):
+            checks.images(metrics, self.setting, self.split)
+
+    def _check_setting(self, metrics: Mapping[str, MetricFactory]) -> None:
+        for factory in metrics.values():
+            factory(self.setting)
+        checks.labels(metrics, self.setting)
+
+    def _leave_out(self, check: Callable[[Mapping[str, MetricFactory]], None]) -> None:
+        """Leave out what a preset brought and `check` refuses, and say why."""
+        optional = {name: factory for name, factory in self.metrics.items() if name in self._optional}
+        refused = checks.refused(optional, check)
+        if refused and len(refused) == len(self.metrics):
+            raise UserError(next(iter(refused.values())))
+        for name, reason in refused.items():
+            print(f"Left out {name}: {reason}", flush=True)
+            del self.metrics[name]
+        self.left_out |= refused
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
-        from_rank_zero(self.check)
+        self.left_out |= from_rank_zero(self._checked)
+        self.metrics = {name: factory for name, factory in self.metrics.items() if name not in self.left_out}
         if self._extractor_is_used:
             self._features.prepare(self.data, device)
         if self.device is None and rank() == 0:
@@ -170,6 +198,10 @@ class Evaluator:
             for doubt in dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()):
                 warnings.warn(doubt, stacklevel=2)
         self.device = torch.device(device)
+
+    def _checked(self) -> dict[str, str]:
+        self.check()
+        return self.left_out
 
     @torch.no_grad()
     def evaluate(self, sample: Sampler, folder: Path | None = None, images_seen: int = 0) -> dict[str, float]:
