@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from gan_lightning.errors import UserError, nearest_first
 
+NO_NAME = re.compile(r"null|true|false|nan|[-+]?(inf|[\d.]+(e[-+]?\d+)?)", re.IGNORECASE)  # not text to Hydra
 SEVERAL = ("regularizer", "metrics", "callbacks", "logger")  # groups whose options are chosen as a list
 
 
@@ -38,10 +39,10 @@ def sentence(error: BaseException, command: str) -> str:
 
 
 def check_groups(overrides: Iterable[str]) -> None:
-    """Refuse null for a group, of which Hydra raises an error that is none of its own."""
+    """Refuse null, truth values and numbers for a group, of which Hydra raises an error that is none of its own."""
     for word in overrides:
         group, _, option = word.partition("=")
-        choices = _shipped(group) if option == "null" else []
+        choices = _shipped(group) if NO_NAME.fullmatch(option) else []
         if choices:
             none = "[]" if group in SEVERAL else "none" if "none" in choices else ""
             instead = f", or write {group}={none}" if none else ""

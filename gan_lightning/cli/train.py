@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -89,7 +90,7 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
         )
     if config.ckpt_path is None:
         return None
-    path = Path(config.ckpt_path).expanduser()
+    path = Path(str(config.ckpt_path)).expanduser()
     if not path.exists():
         raise UserError(f"ckpt_path={path} is not there: give a checkpoint, or the folder of a run.")
     return resume.last_checkpoint(path) if path.is_dir() else path
@@ -157,7 +158,9 @@ def _finish(module: GAN, folder: Path) -> None:
         if (folder / name).exists():
             print(f"{name:<22}{shown}/{name}")
     ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # points in the plane are no picture
-    print(f"more samples:         {_program('generate')} ckpt={shown} n=64 seed=1 out=samples.{ending}")
+    plain = re.fullmatch(r"[\w./:+-]+", shown)
+    taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell, and once more for Hydra
+    print(f"more samples:         {_program('generate')} {taken} n=64 seed=1 out=samples.{ending}")
 
 
 def _program(name: str) -> str:

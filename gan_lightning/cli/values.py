@@ -73,7 +73,9 @@ def check_numbers(config: DictConfig, numbers: dict[str, tuple[type, float]], al
 
 def check_optimizer(config: DictConfig, player: str) -> None:
     """Refuse learning rates below 0 and betas outside [0, 1)."""
-    node = config.optim[player]
+    node = config.optim.get(player)
+    if not OmegaConf.is_dict(node) or "_target_" not in node:
+        raise UserError(f"optim.{player}={shown(node)} is not possible: it is an object, a node with a _target_.")
     lr, betas = node.get("lr", 0), node.get("betas", [])
     if isinstance(lr, int | float) and not 0 <= lr < float("inf"):
         key = source(config, f"optim.{player}.lr")

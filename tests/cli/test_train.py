@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,20 @@ SHORT = [
 
 
 @pytest.mark.parametrize(("data", "ending"), [("ring", ".csv"), ("digits", ".png")])
+@pytest.mark.parametrize("folder", ["run", "a run=1, of mine"])
 def test_the_command_for_more_samples_works_as_printed(
-    data: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: str,
+    data: str,
+    ending: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    train([*SHORT, f"data={data}", "data.batch_size=64", f"run_dir={tmp_path}/run"])
-    words = re.search(r"^more samples: +\S+(?: \S+\.py)? (ckpt=.*)$", capsys.readouterr().out, re.MULTILINE)
+    train([*SHORT, f"data={data}", "data.batch_size=64", f"run_dir='{tmp_path}/{folder}'"])
+    words = re.search(r"^more samples: +\S+(?: \S+\.py)? (\S*ckpt=.*)$", capsys.readouterr().out, re.MULTILINE)
     assert words is not None
-    generate(words[1].split())
+    generate(shlex.split(words[1]))
     assert (tmp_path / f"samples{ending}").stat().st_size > 0
 
 
