@@ -118,7 +118,7 @@ def _discriminator(module: AdversarialModule) -> nn.Module | None:
 
 
 def _take(module: AdversarialModule, scores: dict[str, float]) -> None:
-    module.scores = dict(scores)
+    module.scores, module.scored_at = dict(scores), module.images_seen
     for name, value in scores.items():
         if kind(name) and better(name, value, module.best.get(name)):
             module.best[name] = value

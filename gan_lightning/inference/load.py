@@ -73,7 +73,7 @@ class LoadedGenerator:
 
     network: the nn.Module, z `(N, latent_dim)` -> images `(N, *image_shape)` in [-1, 1].
     config: the resolved configuration of its training, None if the file has none; data only.
-    images_seen: real images that training had used; scores: its last evaluation.
+    images_seen: real images that training had used; scores: its last evaluation, after `scored_at` images.
     """
 
     def __init__(self, network: nn.Module, stored: Stored, trusted: dict[str, Factory] | None = None) -> None:
@@ -88,6 +88,7 @@ class LoadedGenerator:
         self.config: dict[str, Any] | None = stored.description.get("config")
         self.images_seen: int | None = stored.description.get("images_seen")
         self.scores: dict[str, float] = stored.description.get("scores") or {}
+        self.scored_at: int | None = stored.description.get("scored_at")
         self.image_shape: tuple[int, ...] = tuple(self.network.image_shape)
         self.num_classes = self.network.num_classes
         names = (stored.description.get("data") or {}).get("class_names")
@@ -194,7 +195,8 @@ class LoadedGenerator:
         parts = [type(self.network).__name__, "x".join(map(str, self.image_shape))]
         parts += [f"{self.num_classes} classes"] if self.num_classes else []
         parts += [f"{self.images_seen} images seen"] if self.images_seen is not None else []
-        parts += [f"{name} {value:.4g}" for name, value in self.scores.items()]
+        when = "" if self.scored_at in (None, self.images_seen) else f" after {self.scored_at}"
+        parts += [f"{name} {value:.4g}{when}" for name, value in self.scores.items()]
         return f"LoadedGenerator({', '.join(parts)}, from {self.path}, on {self.device})"
 
 

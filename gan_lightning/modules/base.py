@@ -26,7 +26,8 @@ class AdversarialModule(L.LightningModule):
     A game sets `generator` and `generator_ema` (or overrides `sample`), names its networks, and fills `players`.
 
     iteration: iterations so far; images_seen: real images that the discriminator saw, over all processes.
-    latest: the training scalars as last fetched; scores: of the last evaluation; best: the best of each.
+    latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
+    best of each.
     config: the run's resolved configuration as plain containers, None without the command line.
     protocol: how the scores were measured.
     max_kimg: the run's length in thousands of images, None where that does not end it.
@@ -41,6 +42,7 @@ class AdversarialModule(L.LightningModule):
         self.latest: dict[str, float] = {}
         self.scores: dict[str, float] = {}
         self.best: dict[str, float] = {}
+        self.scored_at: int | None = None
         self.config: dict[str, Any] | None = None
         self.protocol: str | None = None
         self.max_kimg: float | None = None
@@ -107,6 +109,7 @@ class AdversarialModule(L.LightningModule):
             "config": self.config,
             "scores": dict(self.scores),
             "best": dict(self.best),
+            "scored_at": self.scored_at,
             "networks": {name: state.describe(network) for name, network in self.player_networks().items()},
             "codes": codes and codes.plain(),
             "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
@@ -147,3 +150,4 @@ class AdversarialModule(L.LightningModule):
     def _take_up_counters(self, entry: dict[str, Any]) -> None:
         self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
         self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
+        self.scored_at = entry.get("scored_at")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.augment import Augment
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
 from gan_lightning.modules.base import AdversarialModule
 from gan_lightning.modules.latent_optimization import LatentOptimization
@@ -84,6 +84,7 @@ class GAN(AdversarialModule):
         for name, value in {"d_steps": d_steps, "accumulate": accumulate, "log_every": log_every}.items():
             if value < 1:
                 raise UserError(f"{name}={value} is out of range: it is a whole number of at least 1.")
+        check_range("model", 0, above=True, ema_kimg=ema_kimg, ema_rampup=ema_rampup)
         self.automatic_optimization = False
         self.generator = cast(Generator, generator)  # or a user's own module with the same attributes
         self.discriminator = discriminator

@@ -86,6 +86,11 @@ def test_what_the_file_tells(network: DCGANGenerator, saved: Save, checkpoint: M
         assert word in repr(loaded)
 
 
+def test_scores_older_than_the_weights_say_so(network: DCGANGenerator, saved: Save, checkpoint: Make) -> None:
+    fresh, old = (load(saved(checkpoint(network, scored_at=images), f"{images}.ckpt")) for images in (1280, 640))
+    assert "3.5," in repr(fresh) and "3.5 after 640" in repr(old)
+
+
 def test_moving_average_is_preferred_and_raw_is_the_other(
     network: DCGANGenerator, saved: Save, checkpoint: Make, weathered: Make
 ) -> None:
