@@ -14,7 +14,7 @@ from gan_lightning.callbacks.every import EverySeconds
 from gan_lightning.errors import check_range
 from gan_lightning.loggers.csv import Row, read_rows
 from gan_lightning.paths import write_atomically
-from gan_lightning.scores import kind
+from gan_lightning.scores import LOWER_IS_BETTER, kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,11 @@ TITLES = {
     "modes": "Modes captured",
     "high_quality": "Share of high-quality samples",
     "reverse_kl": "Reverse KL over modes, lower is better",
+}
+TITLES_OF_SEVERAL = {  # by how their names begin
+    "swd": "Sliced Wasserstein distance, lower is better",
+    "d_accuracy_": "Discriminator's accuracy",
+    "gan_": "Accuracy of classifiers, higher is better",
 }
 FROM_ZERO = ("modes", "high_quality", "reverse_kl")
 
@@ -98,8 +103,14 @@ def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
     panels: dict[str, list[str]] = {"Loss": losses, "Discriminator's answer": answers}
     for name in curves:
         if base := kind(name):
-            panels.setdefault(TITLES[base], []).append(name)
+            panels.setdefault(_title(base), []).append(name)
     return {title: names for title, names in panels.items() if names}
+
+
+def _title(base: str) -> str:
+    """Return the title of the panel for a kind of score."""
+    of_several = next((title for start, title in TITLES_OF_SEVERAL.items() if base.startswith(start)), None)
+    return TITLES.get(base) or of_several or f"{base}, {'lower' if LOWER_IS_BETTER[base] else 'higher'} is better"
 
 
 def _panel(axes: Axes, title: str, curves: dict[str, Points], floors: Mapping[str, float]) -> None:

@@ -15,6 +15,7 @@ from gan_lightning.callbacks import Callback, Curves, Limit, Progress, Throughpu
 from gan_lightning.callbacks.progress import clock, describe, run_fraction, time_left
 from gan_lightning.loggers.csv import read_rows
 from gan_lightning.modules.gan import GAN
+from gan_lightning.scores import LOWER_IS_BETTER
 
 SCORES = [{"fid[classifier]": 4.0, "is[classifier]": 1.5, "is_std[classifier]": 0.1}, {"fid[classifier]": 2.5}]
 
@@ -42,6 +43,13 @@ def test_panels_hold_each_curve_once() -> None:
         "Discriminator's answer": ["D(x)"],
         "FID, lower is better": ["fid[a]", "fid[b]"],
     }
+
+
+def test_every_kind_of_score_has_a_panel_and_those_of_one_measure_share_it() -> None:
+    panels = curves._panels({name: [(0.0, 1.0)] for name in LOWER_IS_BETTER})
+    assert sum(map(len, panels.values())) == len(LOWER_IS_BETTER)
+    assert panels["Discriminator's accuracy"] == ["d_accuracy_fake", "d_accuracy_test", "d_accuracy_train"]
+    assert panels["coverage, higher is better"] == ["coverage"]
 
 
 def test_throughput_counts_waiting_for_data_but_no_evaluation(
