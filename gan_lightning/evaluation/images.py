@@ -19,6 +19,7 @@ from gan_lightning.evaluation.blocks import shares
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.reals import batches
 from gan_lightning.metrics.base import Extractor, MetricFactory
+from gan_lightning.metrics.preset import Preset
 
 
 @dataclass
@@ -82,28 +83,79 @@ def from_tensor(images: Tensor, name: str = "images") -> ImageSet:
     return ImageSet(name, TensorImages(images), tuple(images.shape[1:]))
 
 
+def as_images(images: Any, name: str, image_size: int | None = None, num_workers: int = 0) -> Any:
+    """Return a folder (its path), a uint8 tensor `(N, C, H, W)`, or a data module, as a set of images.
+
+    name: what a tensor is called. image_size, num_workers: of a folder, see `from_folder`.
+    """
+    if isinstance(images, str | Path):
+        return from_folder(images, image_size, num_workers)
+    if isinstance(images, Tensor):
+        return from_tensor(images, name)
+    if not (hasattr(images, "reference") and hasattr(images, "image_shape")):
+        raise UserError(
+            f"Images are a folder, a uint8 tensor (N, C, H, W), or a data module, and {name} is a "
+            f"{type(images).__name__}."
+        )
+    return images
+
+
 def score(
     real: Any,
-    fake: ImageSet | Tensor,
-    metrics: Mapping[str, MetricFactory],
+    fake: Any,
+    metrics: Mapping[str, MetricFactory | Preset],
     extractor: Extractor,
     *,
+    split: str = "train",
     batch_size: int = 256,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, float], Evaluator]:
     """Score `fake` against `real`; return the scores and the evaluator, which tells protocol and floor.
 
-    real: an ImageSet, uint8 images `(N, C, H, W)`, or a data module (its training split). fake: an ImageSet or images.
+    real, fake: a folder, uint8 images `(N, C, H, W)`, an ImageSet, or a data module, of which the `split` is taken.
     """
-    real = from_tensor(real, "real") if isinstance(real, Tensor) else real
-    fake = from_tensor(fake, "fake") if isinstance(fake, Tensor) else fake
-    evaluator = Evaluator(metrics, real, extractor, num_fakes=len(fake.source), batch_size=batch_size)
+    real, fake = as_images(real, "real"), as_images(fake, "fake")
+    given = Given(fake, split, batch_size)
+    _check(real, len(real.reference(split)), fake, given.count)
+    evaluator = Evaluator(metrics, real, extractor, num_fakes=given.count, split=split, batch_size=batch_size)
     evaluator.samples, evaluator.given = f"images of {fake.name}", True
     if isinstance(real, ImageSet):
         evaluator.reals = f"images of {real.name}"
     evaluator.prepare(device)
-    images = batches(fake, "train", [share for _, share in shares(len(fake.source), batch_size)])
-    return evaluator.evaluate(lambda start, stop: next(images)[0]), evaluator
+    return evaluator.evaluate(given), evaluator
+
+
+class Given:
+    """Images at hand in the place of a generator's: called with (start, stop), it returns those with these numbers.
+
+    In the order in which an evaluator asks they are read ahead; any others are read when they are asked for.
+    """
+
+    def __init__(self, images: Any, split: str, batch_size: int) -> None:
+        self.images, self.split, self.count = images, split, len(images.reference(split))
+        parts = [share for _, share in shares(self.count, batch_size) if share]
+        self._expected = iter([(share.start, share.stop) for share in parts])
+        self._ahead = batches(images, split, parts) if parts else iter(())
+        self._next = next(self._expected, None)
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """Return images number [start, stop), `(stop - start, C, H, W)`."""
+        if (start, stop) != self._next:
+            return next(batches(self.images, self.split, [range(start, stop)]))[0]
+        self._next = next(self._expected, None)
+        return next(self._ahead)[0]
+
+
+def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:
+    for images, count in ((real, reals), (fake, fakes)):
+        if count < 2:
+            things = "1 image" if count else "no image"
+            raise UserError(f"There is {things} in {images.name}, and scores need at least 2: add images.")
+    if tuple(real.image_shape) != tuple(fake.image_shape):
+        raise UserError(
+            f"The images of {fake.name} have the shape {tuple(fake.image_shape)} and those of {real.name} "
+            f"{tuple(real.image_shape)}: bring them to one, folders by image_size=N."
+        )
 
 
 def _one_size(root: Path, names: list[str]) -> tuple[int, int]:

@@ -1,1 +1,22 @@
-"""Metrics of generated samples, and the networks whose features they compare."""
+"""Metrics of generated samples, and the networks whose features they compare.
+
+`evaluate(real, fake, ["fid", "kid"])` scores folders, tensors and data modules; it is imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "evaluate":
+        raise AttributeError(f"module 'gan_lightning.metrics' has no attribute {name!r}")
+    # By its name: the evaluation builds on this package, which so knows nothing of it.
+    return importlib.import_module("gan_lightning.evaluation.compare").evaluate
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`metrics=full`: what a setting cannot give is left out with a line, and is a mistake where it is asked for by name."""
+"""`metrics=full`: what a setting cannot give is left out with a line, but is a mistake where asked for by name."""
 
 from __future__ import annotations
 
