@@ -161,6 +161,8 @@ class Evaluator:
         Of a preset it is left out instead, and the reason is printed.
         """
         self._leave_out(self._check_images)
+        if self._points:  # a metric that needs features must not have an extractor's weights downloaded in vain
+            self._leave_out(self._check_setting)
         self._check_images(self.metrics)
         if self._extractor_is_used:
             self._features.check(self.data)
