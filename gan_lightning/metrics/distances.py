@@ -72,10 +72,13 @@ class Block:
 
     def _pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the squared distances `(P,)` between pairs of a point and another, exactly 0 for equal ones."""
-        size = max(1, BLOCK // 8 // self.points.shape[1])
-        parts = zip(rows.split(size), columns.split(size), strict=True)
-        pairs = ((self.points[row].double(), self.others[column].double()) for row, column in parts)
-        return torch.cat([(one - other).square().sum(dim=1) for one, other in pairs])
+        squared = rows.new_empty(len(rows), dtype=torch.float64)
+        size = max(1, BLOCK // 16 // self.points.shape[1])
+        parts = zip(squared.split(size), rows.split(size), columns.split(size), strict=True)
+        for result, row, column in parts:
+            difference = self.points[row].double().sub_(self.others[column])
+            torch.sum(difference.square_(), dim=1, out=result)
+        return squared
 
 
 def blocks(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Block]]:
