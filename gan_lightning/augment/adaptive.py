@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.augment.base import Augment
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, check_range
 
 if TYPE_CHECKING:
     from gan_lightning.training.step import Step
@@ -46,6 +46,7 @@ class Adaptive(Augment):
                 f"augment got p={p}, interval={interval} and kimg={kimg}: p lies in [0, 1], interval is at least 1, "
                 "kimg above 0."
             )
+        check_range("augment", -1, 1, target=target)
         if target is not None and schedule is not None:
             raise UserError("augment.schedule and augment.target both move p: set one of them to null.")
         self.target, self.interval, self.kimg = target, interval, kimg

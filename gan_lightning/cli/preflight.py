@@ -43,7 +43,6 @@ NUMBERS = {
     "strict": (bool, 0),
     "model.ema_kimg": (float, 0),
     "model.ema_rampup": (float, 0),
-    "augment.target": (float, 0),
     "extractor.epochs": (int, 1),
     "metrics.is.splits": (int, 1),
     "metrics.modes.radius": (float, 0),

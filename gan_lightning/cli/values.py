@@ -19,6 +19,7 @@ from gan_lightning.errors import UserError, suggest
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 MISSING = "???"
+MAY_BE_ZERO = ("continuous",)  # of a network's counts, beside those that are 0 by default
 
 
 def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
@@ -37,8 +38,8 @@ def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Ca
             raise UserError(f"{key}={shown(value)} is not possible: it is {possible}.")
         if target.__module__.startswith(("gan_lightning.", "torch.")):  # a user's own class may want infinity
             _check_finite(key, value)
-        if target.__module__.startswith("gan_lightning.networks.") and hint in (int, list[int]):
-            _check_sizes(key, value, default)
+        if target.__module__.startswith("gan_lightning.networks.") and _is_size(hint):
+            _check_sizes(key, value, 0 if default == 0 or name in MAY_BE_ZERO else 1)
 
 
 def _check_finite(key: str, value: Any) -> None:
@@ -48,9 +49,12 @@ def _check_finite(key: str, value: Any) -> None:
         raise UserError(f"{key}={shown(value)} is out of range: it is a finite number.")
 
 
-def _check_sizes(key: str, value: Any, default: Any) -> None:
-    """Refuse counts below 1; what is 0 by default may be 0."""
-    least = 0 if default == 0 else 1
+def _is_size(hint: Any) -> bool:
+    return hint is int or (_is_list(hint) and get_args(hint)[:1] == (int,))
+
+
+def _check_sizes(key: str, value: Any, least: int) -> None:
+    """Refuse counts below `least`."""
     if any(size < least for size in (value if isinstance(value, list) else [value])):
         raise UserError(f"{key}={shown(value)} is out of range: it is at least {least}.")
 

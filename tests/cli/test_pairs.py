@@ -73,6 +73,7 @@ REFUSED = {
     "model=mlp conditioning=conditional_batch_norm_projection": "or model=sngan",
     "conditioning=projection conditioning.generator_injection=style": "choose concat or batch_norm",
     "conditioning=conditional_batch_norm model.generator.norm=layer": "needs norm=batch in the generator, not layer",
+    "model=mlp model.generator.hidden=[8,0]": "model.generator.hidden=[8,0] is out of range: it is at least 1",
     "model.generator.latent_distribution=cauchy": "choose normal or uniform",
     f"{RING} augment=ada": "augment=ada changes images, and model=mlp2d makes points in the plane",
     f"{RING} augment=diffaugment": "use augment=none or augment=instance_noise",
@@ -109,7 +110,16 @@ def test_each_model_for_images_has_sizes_that_it_cannot_make() -> None:
     assert models - set(SIZED) == {"mlp", "mlp2d"}  # an MLP makes any size, the other one no images
 
 
-@pytest.mark.parametrize("line", [f"{RING} augment=apa", f"{RING} latents=logan", "regularizer=[dragan]"])
+NO_PAIRS = [
+    f"{RING} augment=apa",
+    f"{RING} latents=logan",
+    "regularizer=[dragan]",
+    "conditioning=infogan conditioning.head.continuous=0",
+    "conditioning=infogan conditioning.head.categories=[]",
+]
+
+
+@pytest.mark.parametrize("line", NO_PAIRS)
 def test_what_looks_like_such_a_pair_and_is_none_runs(line: str, run_folder: Path) -> None:
     tiny = [] if RING in line else TINY
     assert train([*SMALL, *tiny, *line.split(), f"run_dir={run_folder}"])["images_seen"]

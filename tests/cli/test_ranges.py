@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from gan_lightning.augment import FlipAndShift
+from gan_lightning.augment import ADA, APA, FlipAndShift
 from gan_lightning.callbacks import Checkpoint, Curves, Limit, Progress, SampleGrid, Target
 from gan_lightning.callbacks.every import EveryKimg
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError, check_range
 from gan_lightning.networks import StyleGAN2Generator, StyleGANGenerator
+from gan_lightning.networks.heads import ContraHead, ReACHead
 from gan_lightning.regularizers import DRAGAN, R1, BalancedConsistency, LatentConsistency, LatentDiversity
 from gan_lightning.training.schedules import Cosine, LinearDecay
 
@@ -38,6 +39,11 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (LatentConsistency, {"std": -1}, "regularizer.latent_consistency.std=-1"),
     (LatentDiversity, {"std": -1}, "regularizer.latent_diversity.std=-1"),
     (FlipAndShift, {"ratio": 2}, "augment.ratio=2"),
+    (ADA, {"target": 3}, "augment.target=3"),
+    (APA, {"target": -2}, "augment.target=-2"),
+    (ContraHead, {"feature_dim": 4, "num_classes": 3, "temperature": 0}, "conditioning.head.temperature=0"),
+    (ReACHead, {"feature_dim": 4, "num_classes": 3, "temperature": -1}, "conditioning.head.temperature=-1"),
+    (ReACHead, {"feature_dim": 4, "num_classes": 3, "margin": 1.5}, "conditioning.head.margin=1.5"),
     (LinearDecay, {"final": -1}, "schedule.final=-1"),
     (Cosine, {"start": -1}, "schedule.start=-1"),
     (StyleGANGenerator, {**SMALL, "mixing": 1.5}, "model.generator.mixing=1.5"),
@@ -77,7 +83,7 @@ COMMAND = {
     "latents=0.5": "latents=0.5 names no option of the group latents",
     "model.ema_kimg=-1": "model.ema_kimg=-1 is not possible: it is a number above 0",
     "model.ema_rampup=-1": "model.ema_rampup=-1 is not possible",
-    "augment=ada augment.target=-1": "augment.target=-1 is not possible",
+    "augment=ada augment.target=-2": "augment.target=-2 is out of range",
     "extractor.epochs=0": "extractor.epochs=0 is not possible: it is a whole number of at least 1",
     "metrics.is.splits=0": "metrics.is.splits=0 is not possible",
     "data=ring metrics.modes.radius=-1": "metrics.modes.radius=-1 is not possible",

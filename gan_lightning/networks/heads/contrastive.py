@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from gan_lightning.errors import check_range
 from gan_lightning.networks.base import DiscriminatorOutput, required
 from gan_lightning.networks.heads.base import WeightedHead
 
@@ -73,6 +74,7 @@ class ContraHead(EmbeddingHead):
         generator_weight: float = 1.0,
     ) -> None:
         super().__init__(feature_dim, num_classes, bias, embedding_dim, discriminator_weight, generator_weight)
+        check_range("conditioning.head", 0, above=True, temperature=temperature)
         self.temperature = temperature
 
     def contrast(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
@@ -99,6 +101,8 @@ class ReACHead(EmbeddingHead):
         generator_weight: float = 0.5,
     ) -> None:
         super().__init__(feature_dim, num_classes, bias, embedding_dim, discriminator_weight, generator_weight)
+        check_range("conditioning.head", 0, above=True, temperature=temperature)
+        check_range("conditioning.head", 0, 1, margin=margin)
         self.temperature, self.margin = temperature, margin
 
     def contrast(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
