@@ -144,7 +144,7 @@ def test_samples_come_from_the_average_unless_raw():
     torch.testing.assert_close(module.sample(0, 8), start, atol=1e-2, rtol=0)  # the average hardly moved
     assert not torch.equal(module.sample(0, 8, raw=True), module.sample(0, 8))
     assert points_gan(ema_kimg=None).generator_ema is None
-    with pytest.raises(UserError, match="model.ema_kimg=-1 is out of range"):
+    with pytest.raises(UserError, match=r"model\.ema_kimg=-1 is out of range"):
         points_gan(ema_kimg=-1)
 
 
