@@ -18,9 +18,26 @@ _WHERE = {
     "LSUN": "lsun",
     "Mixture": "mixtures",
     "Ring": "mixtures",
+    "Stacked": "stacked",
+    "StackedDigits": "stacked",
+    "StackedMNIST": "stacked",
     "TorchvisionData": "torchvision_sets",
 }
-__all__ = ["LSUN", "CelebA", "Digits", "Flowers102", "Folder", "GANData", "Grid", "Mixture", "Ring", "TorchvisionData"]
+__all__ = [
+    "LSUN",
+    "CelebA",
+    "Digits",
+    "Flowers102",
+    "Folder",
+    "GANData",
+    "Grid",
+    "Mixture",
+    "Ring",
+    "Stacked",
+    "StackedDigits",
+    "StackedMNIST",
+    "TorchvisionData",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,8 @@ class Evaluator:
     `metrics.preset.Preset`, whose metrics are left out where they cannot be measured.
     data: a data module: `name`, `reference(split)`, `fingerprint(split)`, `image_shape`, `num_classes`, and for a
     mixture `modes()` and `std`. extractor: None will do if no metric needs features.
-    num_fakes: samples per evaluation; None takes as many as there are real images, at most 10,000 (mixtures: 2,500).
+    num_fakes: samples per evaluation; None takes as many as there are real images, at most 10,000 (mixtures: 2,500;
+    stacked digits: 26,000).
     split: of the data that samples are compared with. batch_size: samples per process and forward pass.
     seed: stream of the evaluation's latents; raw: trained weights instead of their moving average. Both are for whoever
     brings the samples.
@@ -104,6 +105,8 @@ class Evaluator:
         """Number of samples of one evaluation."""
         if self._num_fakes is not None:
             return self._num_fakes
+        if wanted := getattr(self.data, "num_fakes", None):  # of a data set with a protocol of its own
+            return wanted
         return MIXTURE_FAKES if self._points else min(self.num_reals, MOST_FAKES)
 
     @property
@@ -121,7 +124,7 @@ class Evaluator:
             extractor=shown.name if shown else "",
             resize=shown.resize if shown else "",
             suffix=shown.suffix if shown else "",
-            modes=len(self.data.modes()) if self._points else 0,
+            modes=self._modes,
         )
 
     @property
@@ -148,6 +151,7 @@ class Evaluator:
             image_shape=tuple(self.data.image_shape),
             labels=self.data.num_classes,
             class_names=tuple(getattr(self.data, "class_names", None) or ()) or None,
+            stacked=hasattr(self.data, "single"),
             fakes_labelled=bool(getattr(self.generator, "num_classes", 0)),
             has_generator=self.generator is not None,
             has_discriminator=self.discriminator is not None,
@@ -315,6 +319,13 @@ class Evaluator:
     @property
     def _points(self) -> bool:
         return len(self.data.image_shape) == 1
+
+    @property
+    def _modes(self) -> int:
+        """How many modes samples are compared with, where no metric compares them with images."""
+        if self._points:
+            return len(self.data.modes())
+        return 0 if self._compared else getattr(self.data, "num_modes", 0)
 
     @property
     def _compared(self) -> dict[str, MetricFactory]:

@@ -16,7 +16,8 @@ class Protocol:
 
     samples, reals: what the text calls them. split: of the real data, "" where there are none. raw: the weights as
     trained were asked for. seed: of the latents, None for given images. extractor: its name, "" for none; resize: how
-    it brings images to its input; suffix: its mark on names. modes: of a mixture, compared with in the place of images.
+    it brings images to its input; suffix: its mark on names. modes: of a mixture or of stacked digits, compared with in
+    the place of images.
     """
 
     num_fakes: int
@@ -36,7 +37,7 @@ class Protocol:
         seed = "" if self.seed is None else f" (seed {self.seed})"
         samples = f"{self.num_fakes:,} {self.samples}{seed}"
         if self.modes:
-            return f"{samples} vs {self.modes} modes"
+            return f"{samples} vs {self.modes:,} modes"
         text = f"{samples} vs {self.num_reals:,} {self.reals}"
         if not self.extractor:
             return text

@@ -22,6 +22,7 @@ class Setting:
     modes: `(M, D)` centres of a mixture, std: their spread.
     num_reals, num_fakes: how many of each are compared. image_shape: of a sample. data: the data set's name.
     labels: classes of the data set, 0 where it is unlabelled; class_names: theirs.
+    stacked: whether images are digits stacked as colours, see `data.Stacked`.
     fakes_labelled: whether samples are made for classes.
     has_generator, has_discriminator: whether the networks are at hand, which they are not for two folders of images.
     """
@@ -35,6 +36,7 @@ class Setting:
     image_shape: tuple[int, ...] = ()
     labels: int = 0
     class_names: tuple[str, ...] | None = None
+    stacked: bool = False
     fakes_labelled: bool = False
     has_generator: bool = False
     has_discriminator: bool = False

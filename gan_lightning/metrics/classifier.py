@@ -179,11 +179,17 @@ def fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: i
 
 
 @torch.no_grad()
+def named(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the class `(N,)` into which `network` puts each of uint8 images `(N, C, H, W)`."""
+    return network(_pixels(images)).argmax(1)
+
+
+@torch.no_grad()
 def share_right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return the share of uint8 images `(N, C, H, W)` that `network` puts into their class."""
     network.eval()
     right = [
-        (network(_pixels(batch)).argmax(1) == truth).sum()
+        (named(network, batch) == truth).sum()
         for batch, truth in zip(images.split(256), labels.split(256), strict=True)
     ]
     return float(sum(right)) / max(len(images), 1)

@@ -54,3 +54,5 @@ def test_data_selects_what_it_is_measured_with() -> None:
         config = compose(f"data={option}")
         assert list(config.metrics) == ["modes"] and "MLP2d" in config.model.generator._target_
         assert compose(f"data={option}", "metrics=[]").metrics == {}
+    for option in ("stacked_digits", "stacked_mnist"):
+        assert list(compose(f"data={option}").metrics) == ["stacked_modes"]
