@@ -17,6 +17,7 @@ from gan_lightning.cli.objects import build
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.evaluation.published import Published
 from gan_lightning.modules.gan import GAN
 from gan_lightning.training.distributed import ReplicaStrategy
 from gan_lightning.training.random import key
@@ -87,7 +88,8 @@ def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]
     if measure is None:
         return chosen
     when = {k: config.evaluation[k] for k in ("every_epochs", "every_kimg")}
-    return [EvaluationCallback(measure, **when), *chosen]
+    published = [Published(config.published)] if config.get("published") else []
+    return [EvaluationCallback(measure, **when), *published, *chosen]
 
 
 def loggers(config: DictConfig) -> list[Any]:

@@ -71,7 +71,9 @@ def _one(cfg: DictConfig, found: Found) -> dict[str, Any]:
     generators, out = Generators(cfg), _writable(cfg.out)
     print(generators.load(found.path))
     scores, seen = generators.measure(out), generators.loaded.images_seen
-    return _report(str(found.path), scores, generators.evaluator, out, seen)
+    reported = _report(str(found.path), scores, generators.evaluator, out, seen)
+    print("".join(f"{line}\n" for line in generators.published(scores)), end="")
+    return reported
 
 
 def _report(

@@ -64,6 +64,14 @@ class Generators:
 
         return evaluator.evaluate(sample, folder, loaded.images_seen or 0)
 
+    def published(self, scores: dict[str, float]) -> list[str]:
+        """Return lines that hold `scores` against the published ones that the training had beside it."""
+        from gan_lightning.evaluation.published import Published
+
+        assert self._first is not None
+        told = self._first.config.get("published")
+        return Published(told).lines(scores, self.data.name) if told else []
+
     def _take(self, saved: Saved) -> None:
         """Take from the first checkpoint what was not asked for otherwise."""
         cfg, training = self.cfg, saved.part("evaluation") or {}

@@ -14,6 +14,7 @@ from gan_lightning.cli.sentences import SEVERAL, key_paths, nearest_keys
 from gan_lightning.errors import UserError, nearest_first
 
 READ = ("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head")
+OPEN = ("conditioning", "published")  # their keys are judged by whoever reads them
 
 
 def check_known(config: DictConfig) -> None:
@@ -24,7 +25,7 @@ def check_known(config: DictConfig) -> None:
     referenced = set(_references(raw))
     added = [word.lstrip("+").partition("=")[0].partition("@")[0] for word in overrides() if word.startswith("+")]
     for path in _free_keys(raw):
-        if path in known or path.split(".")[0] == "conditioning" or _touches(path, [*referenced, *added]):
+        if path in known or path.split(".")[0] in OPEN or _touches(path, [*referenced, *added]):
             continue
         near = nearest_keys(path, [*known, *key_paths(raw)])
         raise UserError(
