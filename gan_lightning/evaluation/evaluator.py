@@ -36,6 +36,7 @@ from gan_lightning.metrics.base import (
 )
 from gan_lightning.metrics.collective import from_rank_zero, rank
 from gan_lightning.metrics.preset import Preset, divided
+from gan_lightning.networks.styles import StyleGenerator
 
 Sampler = Callable[..., Tensor]
 
@@ -155,6 +156,7 @@ class Evaluator:
             fakes_labelled=bool(getattr(self.generator, "num_classes", 0)),
             has_generator=self.generator is not None,
             has_discriminator=self.discriminator is not None,
+            has_styles=isinstance(self.generator, StyleGenerator),
             extractor=getattr(self.extractor, "name", ""),
             data=self.data.name,
         )

@@ -44,11 +44,6 @@ def floor_path(metric: MetricFactory, held_out: int, *fingerprints: str) -> Path
     return cache.place("floors", _identity(metric, held_out, *fingerprints))
 
 
-def rows_path(kind: str, *fingerprints: str) -> Path:
-    """Return the file of the real rows of a kind."""
-    return cache.place("rows", "\n".join(map(str, (FORMAT, kind, *fingerprints))))
-
-
 def _identity(metric: MetricFactory, *parts: object) -> str:
     name, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
     return "\n".join(map(str, (FORMAT, name, sorted(options.items()), *parts)))

@@ -203,7 +203,7 @@ class Reference:
         return reals.floor_path(self.metrics[name], self.held_out, *self._fingerprints(kinds(self.metrics[name])))
 
     def _rows_path(self, kind: str) -> Any:
-        return reals.rows_path(kind, *self._fingerprints({kind}))
+        return cache.rows_place(kind, *self._fingerprints({kind}))
 
     def _fingerprints(self, wanted: set[str]) -> list[str]:
         """Return what identifies rows of the `wanted` kinds: the data, and the extractor where it made them."""

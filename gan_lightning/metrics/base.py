@@ -25,6 +25,7 @@ class Setting:
     stacked: whether images are digits stacked as colours, see `data.Stacked`.
     fakes_labelled: whether samples are made for classes.
     has_generator, has_discriminator: whether the networks are at hand, which they are not for two folders of images.
+    has_styles: whether the generator maps latents to styles.
     """
 
     feature_dim: int = 0
@@ -40,6 +41,7 @@ class Setting:
     fakes_labelled: bool = False
     has_generator: bool = False
     has_discriminator: bool = False
+    has_styles: bool = False
     extractor: str = ""
     data: str = ""
 

@@ -11,10 +11,20 @@ from torch import Tensor
 
 from gan_lightning.paths import cache_dir, write_atomically
 
+ROWS = 2  # part of the key of rows, to be raised when the meaning of what is stored changes
+
 
 def place(folder: str, identity: str) -> Path:
     """Return the file in `folder` of the cache for what `identity` says; another identity has another file."""
     return cache_dir() / folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
+
+
+def rows_place(kind: str, *fingerprints: str) -> Path:
+    """Return the file of the rows of a kind, such as features, of a whole set of images: {"rows": `(N, ...)`}.
+
+    fingerprints: of the images, and of the extractor where it made the rows.
+    """
+    return place("rows", "\n".join((str(ROWS), kind, *fingerprints)))
 
 
 def read(path: Path) -> dict[str, Tensor] | None:

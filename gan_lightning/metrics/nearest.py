@@ -103,14 +103,13 @@ def _fakes(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
 def _reals(subject: Subject) -> Tensor:
     """Return the features `(N, F)` of all training images, measured once for all runs."""
     assert subject.extractor is not None
-    identity = f"{subject.data.fingerprint('train')}/{subject.extractor.fingerprint}"
-    path = cache.place("features", identity)
+    path = cache.rows_place("features", subject.data.fingerprint("train"), subject.extractor.fingerprint)
     known = cache.read(path)
     if known is None:
         parts = [_features(subject, batch["image"]) for batch in reading.batches(subject.data, "train")]
-        known = {"features": torch.cat(parts)}
+        known = {"rows": torch.cat(parts)}
         cache.write(path, known)
-    return known["features"]
+    return known["rows"]
 
 
 def _features(subject: Subject, images: Tensor) -> Tensor:

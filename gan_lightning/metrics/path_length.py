@@ -47,6 +47,10 @@ class _PathLength(GeneratorMetric):
             raise UserError(
                 f"metrics=[{name}] walks through the latents of a generator, and there are only images: leave it out."
             )
+        if space == "w" and not setting.has_styles:
+            raise UserError(
+                f"metrics=[{name}] needs a generator that maps latents to styles, as StyleGAN's: use ppl_z."
+            )
         check_images(setting, name)
         self.space, self.epsilon, self.sampling = space, epsilon, sampling
         self.add_state("length", torch.tensor(torch.nan, dtype=torch.float64), dist_reduce_fx=None)
@@ -58,11 +62,6 @@ class _PathLength(GeneratorMetric):
     def update(self, subject: Subject) -> None:
         """Measure the generator of `subject`."""
         network = cast(Generator, subject.generator)
-        if self.space == "w" and not isinstance(network, StyleGenerator):
-            raise UserError(
-                f"metrics=[ppl_w] needs a generator with styles, and {type(network).__name__} has no mapping network: "
-                "use ppl_z."
-            )
         full = self.sampling == "full"
         found = path_lengths(
             network, self.distance(subject), subject.num_fakes, subject.seed, self.space, self.epsilon, full

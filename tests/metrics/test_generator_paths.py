@@ -25,7 +25,7 @@ from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.stylegan2 import StyleGAN2Generator
 from gan_lightning.networks.styles import StyleGenerator
 
-SETTING = Setting(image_shape=(3, 8, 8), num_fakes=40, has_generator=True, extractor="classifier")
+SETTING = Setting(image_shape=(3, 8, 8), num_fakes=40, has_generator=True, has_styles=True, extractor="classifier")
 
 
 class Unit(Generator):
@@ -161,9 +161,8 @@ def test_large_images_are_averaged_down_for_lpips(monkeypatch: pytest.MonkeyPatc
 
 def test_what_cannot_be_measured_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(path_length, "LPIPS", lambda net, metric: SquaredPixels())
-    metric = PerceptualPathLength(SETTING, space="w")
-    with pytest.raises(UserError, match=r"metrics=\[ppl_w\] needs a generator with styles, and Unit has no mapping"):
-        metric.update(Subject(sample=None, data=None, generator=Unit()))
+    with pytest.raises(UserError, match=r"metrics=\[ppl_w\] needs a generator that maps latents to styles.*use ppl_z"):
+        PerceptualPathLength(Setting(image_shape=(3, 8, 8), has_generator=True), space="w")
     with pytest.raises(UserError, match="only images: leave it out"):
         PerceptualPathLength(Setting(image_shape=(3, 8, 8)))
     with pytest.raises(UserError, match="sampling=middle is not known: choose full or end"):
