@@ -1,4 +1,4 @@
-"""Callbacks of ours know two moments more than Lightning's: scalars were read, and an evaluation ended."""
+"""Callbacks of ours know more moments than Lightning's: scalars were read, an evaluation goes on, or it ended."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ AnyCallback = TypeVar("AnyCallback", bound=L.Callback)
 
 
 class Callback(L.Callback):
-    """A Lightning callback with two more hooks; both run on every process."""
+    """A Lightning callback with more hooks; those without a word on it run on every process."""
 
     def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
         """Run after training scalars were fetched, before loggers get them; may add to `scalars`."""
+
+    def on_evaluating(self, trainer: L.Trainer, module: AdversarialModule, what: str, done: int, total: int) -> None:
+        """Run again and again while an evaluation goes on, on rank zero: `done` of `total` of `what` are through."""
 
     def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Run after an evaluation with its scores."""

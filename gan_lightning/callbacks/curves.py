@@ -12,7 +12,7 @@ import lightning as L
 from gan_lightning.callbacks.base import Callback, callbacks_of
 from gan_lightning.callbacks.every import EverySeconds
 from gan_lightning.errors import check_range
-from gan_lightning.loggers.csv import Row, read_rows
+from gan_lightning.loggers.csv import PROTOCOL, Row, read_rows
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import LOWER_IS_BETTER, kind
 
@@ -80,7 +80,7 @@ def draw(history: Path, target: Path, floors: Mapping[str, float] | None = None)
     from matplotlib.figure import Figure
 
     columns, rows = read_rows(history)
-    curves = {name: points for name in columns if (points := _points(rows, name))}
+    curves = {name: points for name in columns if name != PROTOCOL and (points := _points(rows, name))}
     panels = _panels(curves)
     wide = min(2, len(panels)) or 1
     high = math.ceil(len(panels) / wide) or 1

@@ -69,6 +69,11 @@ class Progress(Callback, RichProgressBar):
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module)
 
+    def on_evaluating(self, trainer: L.Trainer, module: AdversarialModule, what: str, done: int, total: int) -> None:
+        """Show how far an evaluation is, in the place of the figures."""
+        if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
+            self._show(trainer, module, evaluating=f"evaluating: {done:,} of {total:,} {what}")
+
     def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
         """Keep the scores for display."""
         self._scores.update(scores)
@@ -93,12 +98,13 @@ class Progress(Callback, RichProgressBar):
     def _update_metrics(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Leave Lightning's own list (v_num and what was given to self.log) empty."""
 
-    def _show(self, trainer: L.Trainer, module: AdversarialModule, hard: bool = False) -> None:
+    def _show(self, trainer: L.Trainer, module: AdversarialModule, hard: bool = False, evaluating: str = "") -> None:
         task = self.train_progress_bar_id
         if self.is_disabled or self._plain or self.progress is None or task is None:
             return
         self._drawn = time.monotonic()
         self._renew(trainer, module)
+        self.details = evaluating or self.details
         self.progress.update(task, completed=self.fraction or 0.0)
         self.refresh(hard=hard)
 
@@ -144,8 +150,10 @@ def describe(latest: Mapping[str, float], scores: Mapping[str, float]) -> str:
 
 
 def _title(name: str) -> str:
-    base, bracket, suffix = name.partition("[")
-    return (base.upper() if base in ("fid", "kid", "is") else base.replace("_", " ")) + bracket + suffix
+    """Return "FID10k_train[classifier]" for "fid10k_train[classifier]", "high quality" for "high_quality"."""
+    base = kind(name) or ""
+    shown = base.upper() if base in ("fid", "kid", "is") else base.replace("_", " ")
+    return shown + name.removeprefix(base)
 
 
 def run_fraction(trainer: L.Trainer, module: AdversarialModule) -> float | None:

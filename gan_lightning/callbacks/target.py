@@ -14,11 +14,13 @@ from gan_lightning.scores import LOWER_IS_BETTER, find
 if TYPE_CHECKING:
     from gan_lightning.modules.base import AdversarialModule
 
+SHARES = ("high_quality", "precision", "recall", "coverage")  # in [0, 1]
+
 
 class Target(Callback):
     """Stop when every given score reaches its threshold: `fid=5` means FID <= 5, `is=8` means IS >= 8.
 
-    A threshold holds for a score whatever its extractor (`fid` also for `fid[classifier]`); None is no threshold.
+    A threshold holds for a score whatever its protocol (`fid` also for `fid10k_train[classifier]`); None is none.
     The names come as `**thresholds` because one of them, `is`, can't be a parameter's name in Python.
     """
 
@@ -29,7 +31,7 @@ class Target(Callback):
                     f"callbacks.target knows no score {name!r}; choose from {suggest(name, LOWER_IS_BETTER)}."
                 )
             given: dict[str, Any] = {name: value}
-            check_range("callbacks.target", 0, 1 if name == "high_quality" else math.inf, **given)
+            check_range("callbacks.target", 0, 1 if name in SHARES else math.inf, **given)
         self.thresholds = {name: value for name, value in thresholds.items() if value is not None}
 
     def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:

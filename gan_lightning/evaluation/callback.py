@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class EvaluationCallback(Callback):
     def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
         self._attach(module)
+        self.evaluator.advance = partial(call, trainer, "on_evaluating")
         if self.evaluator.metrics:
             self.evaluator.prepare(module.device)
             module.protocol = self.evaluator.protocol
@@ -106,9 +108,9 @@ class EvaluationCallback(Callback):
     def _print(self, module: AdversarialModule) -> None:
         first, self._shown_floor = not self._shown_floor, True
         parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
-        parts += [describe(module.scores, self.evaluator.floor if first else None), self.evaluator.protocol]
+        parts += [describe(module.scores, self.evaluator.floor), self.evaluator.protocol]
         if first and self.evaluator.floor:
-            parts.append(f"floor: {self.evaluator.floor_protocol}")
+            parts.append(f"real against real: {self.evaluator.floor_protocol}")
         print(" · ".join(parts), flush=True)
 
 

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 FIRST_COLUMNS = ["images_seen", "epoch"]
+PROTOCOL = "protocol"  # the one column that holds text
 
 
 class CSVLogger(StartsWithModule):
     """Append each report as a row of `save_dir/metrics.csv`: `images_seen`, `epoch`, then a column per scalar.
+
+    Rows with scores tell their protocol in a column of that name.
 
     A new scalar adds its column to the whole file, atomically; a cell without a value is empty. A run that goes on
     from a checkpoint drops the rows beyond its `images_seen` and never an older one.
@@ -52,6 +55,8 @@ class CSVLogger(StartsWithModule):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one row; `step` is the number of images seen where `metrics` doesn't say it."""
         row = {name: _text(value) for name, value in metrics.items()}
+        if protocol := self.protocol(metrics):
+            row[PROTOCOL] = protocol
         if step is not None:
             row["images_seen"] = _text(step)
         self._add_columns(row)

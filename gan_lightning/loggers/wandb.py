@@ -29,6 +29,8 @@ ID_FILE = "wandb_id"
 class WandbLogger(StartsWithModule, LightningWandbLogger):
     """Log scalars over images seen, sample grids, the resolved config, and the best score of each kind as summary.
 
+    The config gets the scores' `protocol` with the first of them.
+
     save_dir: the run folder; it gets `wandb/` and the run's id in `wandb_id`, so that a resumed run stays one run.
     offline: True or False by force; None goes offline, and says why, without a login or a network.
     """
@@ -69,6 +71,8 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row; its place on the x-axis is `images_seen`, or `step` where `metrics` doesn't say it."""
         self.experiment.log(metrics if step is None else {"images_seen": step, **metrics})
+        if protocol := self.protocol(metrics):
+            self.experiment.config.update({"protocol": protocol}, allow_val_change=True)
         for name, value in metrics.items():
             if kind(name) and better(name, value, self._best.get(name)):
                 self._keep_best(name, value)

@@ -37,7 +37,9 @@ def objective(wanted: str | None, configured: Iterable[str]) -> str:
     Raises UserError for one that is no score, and where nothing is measured.
     """
     if wanted is None:
-        measured = [SCORE_OF[name] for name in SCORE_OF if name in set(configured)]
+        names = list(configured)
+        measured = [SCORE_OF[name] for name in SCORE_OF if name in names]
+        measured += [name for name in names if name in LOWER_IS_BETTER]  # swd, intra_fid: named as what they measure
         if not measured:
             raise UserError("A search needs a score to go by, and metrics=[] measures none: choose e.g. metrics=[fid].")
         return measured[0]

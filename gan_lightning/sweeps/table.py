@@ -15,6 +15,7 @@ from gan_lightning.scores import LOWER_IS_BETTER, first, kind
 from gan_lightning.sweeps.result import FILE, Result, read
 
 RANKING = ("fid", "kid", "high_quality", "modes", "is", "reverse_kl")
+SHOWN = (*RANKING, *(name for name in LOWER_IS_BETTER if name not in RANKING))
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -33,8 +34,8 @@ class Run:
 
     @property
     def ranked_by(self) -> str | None:
-        """The score that places it: FID, else the first of RANKING that it has."""
-        return first(self.result.best, RANKING)
+        """The score that places it: FID, else the first of RANKING that it has, else any."""
+        return first(self.result.best, SHOWN)
 
 
 def collect(folder: Path) -> list[Run]:
@@ -129,7 +130,7 @@ def _place(run: Run) -> tuple[float, str, float]:
         return math.inf, "", 0.0
     score = kind(by) or ""
     value = run.result.best[by]
-    return RANKING.index(score), by, value if LOWER_IS_BETTER[score] else -value
+    return SHOWN.index(score), by, value if LOWER_IS_BETTER[score] else -value
 
 
 def _mean_place(members: Sequence[Run]) -> tuple[float, str, float]:
@@ -138,8 +139,8 @@ def _mean_place(members: Sequence[Run]) -> tuple[float, str, float]:
 
 
 def _scores(runs: Iterable[Run]) -> list[str]:
-    names = dict.fromkeys(name for run in runs for name in run.result.best if kind(name) in RANKING)
-    return sorted(names, key=lambda name: RANKING.index(kind(name) or ""))
+    names = dict.fromkeys(name for run in runs for name in run.result.best if kind(name))
+    return sorted(names, key=lambda name: SHOWN.index(kind(name) or ""))
 
 
 def _natural(name: str) -> tuple[int, str]:

@@ -33,10 +33,10 @@ class Watch(L.Callback):
 @pytest.mark.parametrize(
     ("name", "values", "best_epoch"),
     [
-        ("fid[classifier]", [4.0, 2.0, 3.0], 2),
+        ("fid1797_train[classifier]", [4.0, 2.0, 3.0], 2),
         ("fid", [4.0, float("nan"), 5.0], 1),
         ("high_quality", [0.1, 0.2, 0.9], 3),
-        ("is[classifier]", [2.0, 1.0, 1.5], 1),
+        ("is1797[classifier]", [2.0, 1.0, 1.5], 1),
     ],
 )
 def test_best_is_the_best_by_score(fit: Fit, name: str, values: list[float], best_epoch: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,16 @@ import pytest
 from PIL import Image
 from tiny_run import BATCH, Fit, Score, TinyData
 
-from gan_lightning.callbacks import Callback, Curves, Limit, Progress, Throughput, curves, throughput
+from gan_lightning.callbacks import Callback, Curves, Limit, Progress, Throughput, call, curves, throughput
 from gan_lightning.callbacks.progress import clock, describe, run_fraction, time_left
 from gan_lightning.loggers.csv import read_rows
 from gan_lightning.modules.gan import GAN
 from gan_lightning.scores import LOWER_IS_BETTER
 
-SCORES = [{"fid[classifier]": 4.0, "is[classifier]": 1.5, "is_std[classifier]": 0.1}, {"fid[classifier]": 2.5}]
+SCORES = [
+    {"fid1797_train[classifier]": 4.0, "is1797[classifier]": 1.5, "is1797_std[classifier]": 0.1},
+    {"fid1797_train[classifier]": 2.5},
+]
 
 
 def test_curves_are_drawn_at_most_every_so_often_and_at_the_end(fit: Fit, run_folder: Path) -> None:
@@ -36,12 +40,21 @@ def test_curves_are_drawn_at_most_every_so_often_and_at_the_end(fit: Fit, run_fo
 
 
 def test_panels_hold_each_curve_once() -> None:
-    names = ["epoch", "loss/discriminator", "loss/r1", "D(x)", "lr/generator", "fid[a]", "fid[b]", "is_std[a]"]
+    names = [
+        "epoch",
+        "loss/discriminator",
+        "loss/r1",
+        "D(x)",
+        "lr/generator",
+        "fid10k_train[a]",
+        "fid10k_test[b]",
+        "is10k_std[a]",
+    ]
     panels = curves._panels({name: [(0.0, 1.0)] for name in names})
     assert panels == {
         "Loss": ["loss/discriminator", "loss/r1"],
         "Discriminator's answer": ["D(x)"],
-        "FID, lower is better": ["fid[a]", "fid[b]"],
+        "FID, lower is better": ["fid10k_train[a]", "fid10k_test[b]"],
     }
 
 
@@ -103,17 +116,37 @@ def test_the_nearest_end_of_the_run_counts(max_epochs: int, max_kimg: float | No
     assert run_fraction(trainer, SimpleNamespace(iteration=20, images_seen=160)) == fraction
 
 
+def test_rows_with_scores_tell_their_protocol_which_is_no_curve(fit: Fit, run_folder: Path) -> None:
+    class Protocol(Callback):
+        def on_train_start(self, trainer: L.Trainer, module: GAN) -> None:
+            module.protocol = "9 samples, of many"
+
+    fit(Protocol(), Score(*SCORES), Curves())
+    _, rows = read_rows(run_folder / "metrics.csv")
+    told = [(bool(row["fid1797_train[classifier]"]), row["protocol"]) for row in rows]
+    assert set(told) == {(True, "9 samples, of many"), (False, "")}
+    assert (run_folder / "curves.png").exists()
+
+
 def test_figures_name_the_protocol_and_leave_out_the_rest() -> None:
     latest = {"loss/generator": 0.8, "loss/discriminator": 1.25, "lr/generator": 2e-4, "images_per_second": 1234.5}
-    text = describe(latest, {"fid[classifier]": 12.34, "is_std[classifier]": 0.1, "high_quality": 0.5})
-    assert text == "loss D 1.250 · loss G 0.800 · 1,234 images/s · FID[classifier] 12.34 · high quality 0.5"
+    text = describe(latest, {"fid1797_train[classifier]": 12.34, "is1797_std[classifier]": 0.1, "high_quality": 0.5})
+    assert text == "loss D 1.250 · loss G 0.800 · 1,234 images/s · FID1797_train[classifier] 12.34 · high quality 0.5"
 
 
 def test_without_a_terminal_there_is_a_line_per_epoch(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     fit(Throughput(), Score(*SCORES), Progress())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
     assert [line.split(" · ")[:2] for line in lines] == [["Epoch 1/2", "0.0/0.1 kimg"], ["Epoch 2/2", "0.1/0.1 kimg"]]
-    for part in ("loss D ", "loss G ", "D(x) ", "D(G(z)) ", "images/s", "FID[classifier] 2.5", "elapsed, 0:00:00 left"):
+    for part in (
+        "loss D ",
+        "loss G ",
+        "D(x) ",
+        "D(G(z)) ",
+        "images/s",
+        "FID1797_train[classifier] 2.5",
+        "elapsed, 0:00:00 left",
+    ):
         assert part in lines[1]
 
 
@@ -125,6 +158,33 @@ def test_a_terminal_gets_a_bar_with_all_figures(
     monkeypatch.setenv("COLUMNS", str(columns))
     fit(Throughput(), Score(*SCORES), Progress())
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)
-    for part in ("Epoch 2/2", "100%", "loss D", "loss G", "D(x)", "D(G(z))", "kimg", "FID[classifier] 2.5", "left"):
+    for part in (
+        "Epoch 2/2",
+        "100%",
+        "loss D",
+        "loss G",
+        "D(x)",
+        "D(G(z))",
+        "kimg",
+        "FID1797_train[classifier] 2.5",
+        "left",
+    ):
         assert part in text
     assert "v_num" not in text and "it/s" not in text
+
+
+def test_a_terminal_shows_how_far_an_evaluation_is(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Evaluation(Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, module: GAN) -> None:
+            bar._drawn = 0.0
+            call(trainer, "on_evaluating", "samples", 1024, 5000)
+            time.sleep(0.4)  # the thread that draws does so four times a second
+
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    bar = Progress()
+    fit(Evaluation(), bar)
+    shown = capsys.readouterr().out
+    assert "evaluating: 1,024 of 5,000 samples" in shown
+    assert shown.rindex("loss D") > shown.rindex("evaluating")

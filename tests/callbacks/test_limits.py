@@ -41,7 +41,7 @@ def test_limit_refuses_a_length_that_is_none() -> None:
     ],
 )
 def test_target_stops_when_all_thresholds_are_reached(fit: Fit, target: dict[str, float | None], epochs: int) -> None:
-    scores = [{"fid[classifier]": 10.0 / n, "is[classifier]": 1.0 + n} for n in (0.5, 1.5, 2.0, 4.0)]
+    scores = [{"fid10k_train[classifier]": 10.0 / n, "is10k[classifier]": 1.0 + n} for n in (0.5, 1.5, 2.0, 4.0)]
     _, module = fit(Score(*scores), Target(**target), epochs=4)
     assert module.iteration == epochs * 4
 

@@ -80,7 +80,7 @@ def train(module: Module, metrics: dict[str, Any] | None = None, epochs: int = 4
     return listener
 
 
-def test_each_epoch_is_scored_told_and_printed_with_protocol_and_once_with_the_floor(
+def test_each_epoch_is_scored_told_and_printed_with_floor_and_protocol(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     module = Module()
@@ -91,7 +91,8 @@ def test_each_epoch_is_scored_told_and_printed_with_protocol_and_once_with_the_f
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert [line[:21] for line in lines] == [f"epoch {e} · {e * 0.3:.1f} kimg · " for e in (1, 2, 3, 4)]
     assert all(module.protocol in line and "fid90_train[linear]" in line and " ± " in line for line in lines)
-    assert [("floor" in line) for line in lines] == [True, False, False, False]
+    assert all("(floor " in line and "(real " in line for line in lines)
+    assert [("45 train images vs the other 45" in line) for line in lines] == [True, False, False, False]
 
 
 def test_the_best_of_each_score_is_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import lightning as L
@@ -28,6 +29,7 @@ def _no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def train(folder: Path, scores: list[dict[str, float]], resume: Path | None = None) -> Checkpoint:
     module, checkpoint = gan(), Checkpoint()
     module.config = {"model": {"depth": 3, "betas": [0.0, 0.9]}, "seed": 1}
+    module.protocol = "9 EMA samples (seed 0) vs 9 train images"
     trainer = L.Trainer(
         default_root_dir=folder,
         accelerator="cpu",
@@ -42,13 +44,26 @@ def train(folder: Path, scores: list[dict[str, float]], resume: Path | None = No
 
 
 def runs(folder: Path) -> list[OfflineRun]:
-    return [read(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime)]
+    paths = sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.parent.name)
+    return [whole(path) for path in paths]
+
+
+def whole(path: Path) -> OfflineRun:
+    """Read a run that is over: W&B's own process may write its end a moment after `finish` returns."""
+    end = time.monotonic() + 20
+    while (run := read(path)).exit_code is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return run
 
 
 @pytest.mark.slow
 def test_offline_round_trip_over_a_resume(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(
-        run_folder, [{"fid[classifier]": 5.0, "is[classifier]": 1.0}, {"fid[classifier]": 7.0, "is[classifier]": 2.0}]
+        run_folder,
+        [
+            {"fid1797_train[classifier]": 5.0, "is1797[classifier]": 1.0},
+            {"fid1797_train[classifier]": 7.0, "is1797[classifier]": 2.0},
+        ],
     )
     printed = capsys.readouterr().out
     assert "offline (not logged in" in printed
@@ -58,26 +73,29 @@ def test_offline_round_trip_over_a_resume(run_folder: Path, capsys: pytest.Captu
     assert run.id == (run_folder / "wandb_id").read_text()
     assert run.exit_code == 0
     assert run.config["model"] == {"depth": 3, "betas": [0.0, 0.9]} and run.config["seed"] == 1
+    assert run.config["protocol"] == "9 EMA samples (seed 0) vs 9 train images"
     assert run.axes["*"] == "images_seen"
     losses = [(row["images_seen"], row["loss/discriminator"]) for row in run.history if "loss/discriminator" in row]
     assert [seen for seen, _ in losses] == [16, 32, 48, 64]
     names = {"loss/generator", "D(x)", "D(G(z))", "gradient_norm/discriminator", "gradient_norm/generator"}
-    names |= {"lr/discriminator", "lr/generator", "images_per_second", "is[classifier]", "epoch"}
+    names |= {"lr/discriminator", "lr/generator", "images_per_second", "is1797[classifier]", "epoch"}
     assert names <= set().union(*run.history)
-    assert [(r["images_seen"], r["fid[classifier]"]) for r in run.history if "fid[classifier]" in r] == [
+    assert [
+        (r["images_seen"], r["fid1797_train[classifier]"]) for r in run.history if "fid1797_train[classifier]" in r
+    ] == [
         (32, 5),
         (64, 7),
     ]
     assert all("trainer/global_step" not in row for row in run.history)
-    assert run.summary["best/fid[classifier]"] == 5.0 and run.summary["best/is[classifier]"] == 2.0
+    assert run.summary["best/fid1797_train[classifier]"] == 5.0 and run.summary["best/is1797[classifier]"] == 2.0
     assert [row["images_seen"] for row in run.history if "samples/_type" in row] == [0, 32, 64]
     assert len(list(run_folder.glob("wandb/offline-run-*/files/media/images/samples_*.png"))) == 3
 
-    train(run_folder, [{}, {}, {"fid[classifier]": 6.0}], resume=run_folder / "checkpoints" / "last.ckpt")
+    train(run_folder, [{}, {}, {"fid1797_train[classifier]": 6.0}], resume=run_folder / "checkpoints" / "last.ckpt")
     command = capsys.readouterr().out.splitlines()[-1]
     first, second = runs(run_folder)
     assert first.id == second.id and command.count(f"-{first.id}") == 2
-    assert second.summary["best/fid[classifier]"] == 5.0
+    assert second.summary["best/fid1797_train[classifier]"] == 5.0
     assert {row["images_seen"] for row in second.history} >= {80, 96}
 
 

@@ -107,7 +107,7 @@ def test_a_failed_trial_does_not_count(tmp_path):
     for result in (None, Result("failed", [], {}, {"fid": 0.0}), Result("done", [], {}, {"is": 1.0})):
         study.tell(study.ask(over)[0], result)
     assert study.write_best([]) is None
-    study.tell(study.ask(over)[0], Result("done", [], {}, {"fid[classifier]": 7.0}))
+    study.tell(study.ask(over)[0], Result("done", [], {}, {"fid1797_train[classifier]": 7.0}))
     said = study.write_best(["max_epochs=1"])
     best = OmegaConf.load(tmp_path / "best.yaml")
     assert said is not None and (best.trial, best.value, best.overrides[0]) == (3, 7.0, "max_epochs=1")
@@ -115,6 +115,7 @@ def test_a_failed_trial_does_not_count(tmp_path):
 
 def test_what_to_search_by():
     assert objective(None, ["is", "fid"]) == "fid" and objective(None, ["modes"]) == "high_quality"
+    assert objective(None, ["swd"]) == "swd" and objective("fid10k_test", ["fid"]) == "fid10k_test"
     with pytest.raises(UserError, match="measures none"):
         objective(None, [])
     with pytest.raises(UserError, match="'fid'"):
