@@ -74,11 +74,13 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        header, *lines = self.cells()
+        lines = self.cells()
+        if len(self.stated) > len(self.rows):  # a terminal is narrow
+            lines = [list(column) for column in zip(*lines, strict=True)]
         shown = RichTable()
-        for name in header:
-            shown.add_column(Text(name))  # Text: fid[classifier] is no markup
-        for line in lines:
+        for name in lines[0]:
+            shown.add_column(Text(name), overflow="fold")  # Text: fid[classifier] is no markup
+        for line in lines[1:]:
             shown.add_row(*map(Text, line))
         console = Console(highlight=False)
         Console(width=None if console.is_terminal else 200, highlight=False).print(shown)
