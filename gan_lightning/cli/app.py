@@ -6,6 +6,7 @@ Nothing here imports torch: `--help`, completion and mistakes in the command lin
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +102,10 @@ def first_process() -> bool:
 
 @contextmanager
 def _one_sentence(name: str) -> Iterator[None]:
-    """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1."""
+    """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1.
+
+    Ctrl-C ends in a word and status 130.
+    """
     tracebacks.borrow()
     try:
         yield
@@ -111,5 +115,9 @@ def _one_sentence(name: str) -> Iterator[None]:
         if first_process():
             print(f"gan-{name}: {sentence(error, name)}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        if first_process():
+            print(f"gan-{name}: interrupted.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     finally:
         tracebacks.give_back()

@@ -14,7 +14,7 @@ from gan_lightning.metrics.collective import rank
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """Give a callable (of what, how many are done, of how many); it draws on a terminal and says nothing elsewhere."""
     console = get_console()
-    if rank() != 0 or not console.is_terminal:
+    if rank() != 0 or not console.is_interactive:
         yield lambda what, done, total: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -53,6 +53,7 @@ class Classifier(Extractor):
                 f"extractor=classifier learns the classes of the data set, and data={data.name} is unlabelled: use "
                 "extractor=inception or metrics=[]."
             )
+        self.resize = f"averaged to {SIDE}" if max(data.image_shape[1:]) > SIDE else ""
 
     def prepare(self, data: Any, device: torch.device | str) -> None:
         """Load the trained classifier of `data`, or train it on `device` (rank zero does, the others receive it)."""

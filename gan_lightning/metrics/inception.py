@@ -29,6 +29,7 @@ class Inception(Extractor):
     """
 
     name = "inception"
+    resize = "TensorFlow's bilinear to 299"
     feature_dim = 2048
     num_classes = 1008
     chunk = 64

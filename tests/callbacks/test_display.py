@@ -19,8 +19,8 @@ from gan_lightning.modules.gan import GAN
 from gan_lightning.scores import LOWER_IS_BETTER
 
 SCORES = [
-    {"fid1797_train[classifier]": 4.0, "is1797[classifier]": 1.5, "is1797_std[classifier]": 0.1},
-    {"fid1797_train[classifier]": 2.5},
+    {"fid9_train[classifier]": 4.0, "is9[classifier]": 1.5, "is9_std[classifier]": 0.1},
+    {"fid9_train[classifier]": 2.5},
 ]
 
 
@@ -46,15 +46,15 @@ def test_panels_hold_each_curve_once() -> None:
         "loss/r1",
         "D(x)",
         "lr/generator",
-        "fid10k_train[a]",
-        "fid10k_test[b]",
-        "is10k_std[a]",
+        "fid9_train[a]",
+        "fid9_test[b]",
+        "is9_std[a]",
     ]
     panels = curves._panels({name: [(0.0, 1.0)] for name in names})
     assert panels == {
         "Loss": ["loss/discriminator", "loss/r1"],
         "Discriminator's answer": ["D(x)"],
-        "FID, lower is better": ["fid10k_train[a]", "fid10k_test[b]"],
+        "FID, lower is better": ["fid9_train[a]", "fid9_test[b]"],
     }
 
 
@@ -123,15 +123,15 @@ def test_rows_with_scores_tell_their_protocol_which_is_no_curve(fit: Fit, run_fo
 
     fit(Protocol(), Score(*SCORES), Curves())
     _, rows = read_rows(run_folder / "metrics.csv")
-    told = [(bool(row["fid1797_train[classifier]"]), row["protocol"]) for row in rows]
+    told = [(bool(row["fid9_train[classifier]"]), row["protocol"]) for row in rows]
     assert set(told) == {(True, "9 samples, of many"), (False, "")}
     assert (run_folder / "curves.png").exists()
 
 
 def test_figures_name_the_protocol_and_leave_out_the_rest() -> None:
     latest = {"loss/generator": 0.8, "loss/discriminator": 1.25, "lr/generator": 2e-4, "images_per_second": 1234.5}
-    text = describe(latest, {"fid1797_train[classifier]": 12.34, "is1797_std[classifier]": 0.1, "high_quality": 0.5})
-    assert text == "loss D 1.250 · loss G 0.800 · 1,234 images/s · FID1797_train[classifier] 12.34 · high quality 0.5"
+    text = describe(latest, {"fid9_train[classifier]": 12.34, "is9_std[classifier]": 0.1, "high_quality": 0.5})
+    assert text == "loss D 1.250 · loss G 0.800 · 1,234 images/s · FID9_train[classifier] 12.34 · high quality 0.5"
 
 
 def test_without_a_terminal_there_is_a_line_per_epoch(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_without_a_terminal_there_is_a_line_per_epoch(fit: Fit, capsys: pytest.C
         "D(x) ",
         "D(G(z)) ",
         "images/s",
-        "FID1797_train[classifier] 2.5",
+        "FID9_train[classifier] 2.5",
         "elapsed, 0:00:00 left",
     ):
         assert part in lines[1]
@@ -166,7 +166,7 @@ def test_a_terminal_gets_a_bar_with_all_figures(
         "D(x)",
         "D(G(z))",
         "kimg",
-        "FID1797_train[classifier] 2.5",
+        "FID9_train[classifier] 2.5",
         "left",
     ):
         assert part in text

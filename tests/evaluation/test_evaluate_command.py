@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tiny_evaluation import LinearExtractor, TinyData
 from torch import Tensor
 
 from gan_lightning import load
-from gan_lightning.cli.evaluate import evaluate
+from gan_lightning.cli.evaluate import evaluate, main
 from gan_lightning.data import Digits
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
@@ -113,3 +114,16 @@ def test_a_checkpoint_without_configuration_needs_a_data_set(tmp_path: Path) -> 
 def test_a_data_set_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"images of shape \(1, 8, 8\), and data=digits has \(1, 32, 32\)"):
         evaluate([f"ckpt={save(tmp_path, CONFIG)}", "data=digits", "device=cpu"])
+
+
+def test_an_interrupted_evaluation_ends_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", f"ckpt={save(tmp_path, CONFIG)}", "device=cpu"])
+    monkeypatch.setattr(FID, "update", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and capsys.readouterr().err == "gan-evaluate: interrupted.\n"

@@ -61,8 +61,8 @@ def test_offline_round_trip_over_a_resume(run_folder: Path, capsys: pytest.Captu
     train(
         run_folder,
         [
-            {"fid1797_train[classifier]": 5.0, "is1797[classifier]": 1.0},
-            {"fid1797_train[classifier]": 7.0, "is1797[classifier]": 2.0},
+            {"fid9_train[classifier]": 5.0, "is9[classifier]": 1.0},
+            {"fid9_train[classifier]": 7.0, "is9[classifier]": 2.0},
         ],
     )
     printed = capsys.readouterr().out
@@ -78,24 +78,22 @@ def test_offline_round_trip_over_a_resume(run_folder: Path, capsys: pytest.Captu
     losses = [(row["images_seen"], row["loss/discriminator"]) for row in run.history if "loss/discriminator" in row]
     assert [seen for seen, _ in losses] == [16, 32, 48, 64]
     names = {"loss/generator", "D(x)", "D(G(z))", "gradient_norm/discriminator", "gradient_norm/generator"}
-    names |= {"lr/discriminator", "lr/generator", "images_per_second", "is1797[classifier]", "epoch"}
+    names |= {"lr/discriminator", "lr/generator", "images_per_second", "is9[classifier]", "epoch"}
     assert names <= set().union(*run.history)
-    assert [
-        (r["images_seen"], r["fid1797_train[classifier]"]) for r in run.history if "fid1797_train[classifier]" in r
-    ] == [
+    assert [(r["images_seen"], r["fid9_train[classifier]"]) for r in run.history if "fid9_train[classifier]" in r] == [
         (32, 5),
         (64, 7),
     ]
     assert all("trainer/global_step" not in row for row in run.history)
-    assert run.summary["best/fid1797_train[classifier]"] == 5.0 and run.summary["best/is1797[classifier]"] == 2.0
+    assert run.summary["best/fid9_train[classifier]"] == 5.0 and run.summary["best/is9[classifier]"] == 2.0
     assert [row["images_seen"] for row in run.history if "samples/_type" in row] == [0, 32, 64]
     assert len(list(run_folder.glob("wandb/offline-run-*/files/media/images/samples_*.png"))) == 3
 
-    train(run_folder, [{}, {}, {"fid1797_train[classifier]": 6.0}], resume=run_folder / "checkpoints" / "last.ckpt")
+    train(run_folder, [{}, {}, {"fid9_train[classifier]": 6.0}], resume=run_folder / "checkpoints" / "last.ckpt")
     command = capsys.readouterr().out.splitlines()[-1]
     first, second = runs(run_folder)
     assert first.id == second.id and command.count(f"-{first.id}") == 2
-    assert second.summary["best/fid1797_train[classifier]"] == 5.0
+    assert second.summary["best/fid9_train[classifier]"] == 5.0
     assert {row["images_seen"] for row in second.history} >= {80, 96}
 
 

@@ -129,4 +129,4 @@ def test_scores_and_protocol_tell_of_unknown_weights(inception_weights: Path) ->
     pixels = images(6)
     scores, evaluator = score(pixels, pixels, {"is": InceptionScore}, Inception(str(inception_weights)))
     assert set(scores) == {"is6[unverified]", "is6_std[unverified]"}
-    assert evaluator.protocol.endswith("unverified inception features")
+    assert evaluator.protocol.endswith("unverified inception features (TensorFlow's bilinear to 299)")
