@@ -100,7 +100,7 @@ class Table:
             writer.writerow(["checkpoint", "images_seen", *self.names])
             for row in self.rows:
                 writer.writerow([row.name, row.images_seen, *(row.scores.get(name) for name in self.names)])
-            if self.floor:
+            if self.floor.keys() & set(self.names):
                 writer.writerow([REAL, None, *(self.floor.get(name) for name in self.names)])
 
     def _markdown(self) -> str:
