@@ -30,11 +30,9 @@ def translation(images: Tensor, draw: Draw) -> Tensor:
 
 
 def cutout(images: Tensor, draw: Draw) -> Tensor:
-    """Set a square of half the size to zero; it may reach beyond the edge."""
+    """Set a square of half the size to zero; it may reach beyond the edge, by as much on all sides."""
     across, down = draw.uniform("cutout", 2).unbind(1)
-    height, width = images.shape[2:]
-    kept = _outside(integer(down, 0, height - height % 2), height)[:, :, None]
-    kept = kept | _outside(integer(across, 0, width - width % 2), width)[:, None, :]
+    kept = _outside(down, images.shape[2])[:, :, None] | _outside(across, images.shape[3])[:, None, :]
     return images * kept[:, None]
 
 
@@ -43,10 +41,11 @@ def integer(uniform: Tensor, low: int, high: int) -> Tensor:
     return low + (uniform * (high - low + 1)).floor()
 
 
-def _outside(centre: Tensor, size: int) -> Tensor:
-    """Return `(N, size)`: which places lie outside of half the size around `centre` `(N,)`."""
+def _outside(uniform: Tensor, size: int) -> Tensor:
+    """Return `(N, size)`: which places lie outside of half the size around a centre drawn by `uniform` `(N,)`."""
     half = int(size / 2 + 0.5)
-    place = torch.arange(size, device=centre.device) - (centre[:, None] - half // 2)
+    centre = integer(uniform, 0, size - half % 2)
+    place = torch.arange(size, device=uniform.device) - (centre[:, None] - half // 2)
     return (place < 0) | (place >= half)
 
 

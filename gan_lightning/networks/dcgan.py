@@ -103,7 +103,7 @@ class DCGANBackbone(Backbone):
     """Strided 4x4 convolutions with leaky ReLU 0.2, no norm on the first; a head makes the logits.
 
     norm: "batch" as in the paper; "layer" or "none" under a gradient penalty, since batch norm couples samples.
-    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
     def __init__(

@@ -72,7 +72,7 @@ class ProGANBackbone(Growing, Backbone):
 
     blur: low-pass filter before each halving, as in StyleGAN (Karras et al. 2018, arXiv 1812.04948).
     group_size: samples in a group of the minibatch standard deviation.
-    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
     def __init__(

@@ -139,7 +139,7 @@ class StyleGAN2Backbone(Backbone):
 
     architecture: "resnet", or "orig" for blocks without skip connections.
     group_size: samples in a group of the minibatch standard deviation.
-    label_maps: how many one-hot label maps come in beside the image (see ConcatHead).
+    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
     def __init__(

@@ -153,6 +153,15 @@ def test_cutout_takes_half_the_size_both_ways_where_it_fits(augment):
     assert removed.float().mean().item() == pytest.approx(64 * (7 / 8) ** 2, rel=0.05)  # a quarter may stick out
 
 
+@pytest.mark.parametrize("size", [6, 7, 8, 9, 16])
+def test_diffaugments_cutout_reaches_as_far_beyond_both_edges(size):
+    y = DiffAugment(["cutout"])(torch.ones(4000, 1, size, size), Numbers(4000))
+    columns = {tuple((sample == 0).any(0).tolist()) for sample in y[:, 0]}
+    assert columns == {places[::-1] for places in columns}
+    half = int(size / 2 + 0.5)
+    assert {sum(places) for places in columns} == set(range((half + 1) // 2, half + 1))
+
+
 def test_turns_and_flips_are_those_of_torch():
     x = images(5)
     turned = quarter_turns(x, torch.arange(5))
