@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.rows import FEATURES_NOT_FINITE, NOT_FINITE
-from gan_lightning.metrics.base import MetricFactory, Setting, consumed, kinds
+from gan_lightning.metrics.base import Extractor, MetricFactory, Setting, consumed, kinds
 
 
 def images(metrics: Mapping[str, MetricFactory], setting: Setting, split: str) -> None:
@@ -20,6 +20,16 @@ def images(metrics: Mapping[str, MetricFactory], setting: Setting, split: str) -
             f"data={setting.data} has {setting.num_reals} image in its split '{split}', and scores need at least 2: "
             "add images, or use metrics=[]."
         )
+
+
+def logits(metrics: Mapping[str, MetricFactory], extractor: Extractor | None) -> None:
+    """Raise a UserError where a metric takes logits that the extractor has not."""
+    for name, factory in metrics.items():
+        if extractor is not None and not extractor.has_logits and "logits" in kinds(factory):
+            raise UserError(
+                f"metrics=[{name}] needs classes that images are put into, and extractor={extractor.name} has features "
+                "alone: leave it out, as by metrics=[fid], or use extractor=inception."
+            )
 
 
 def labels(metrics: Mapping[str, MetricFactory], setting: Setting) -> None:

@@ -178,6 +178,7 @@ class Evaluator:
     def _check_images(self, metrics: Mapping[str, MetricFactory]) -> None:
         if any(name in self._compared for name in metrics):
             checks.images(metrics, self.setting, self.split)
+        checks.logits(metrics, self.extractor)
 
     def _check_setting(self, metrics: Mapping[str, MetricFactory]) -> None:
         for factory in metrics.values():

@@ -171,6 +171,7 @@ class Extractor(ABC):
     name: for the protocol's text. suffix: what scores are marked with, "" for verified Inception alone.
     resize: how images of any size are brought to its input, for the protocol's text.
     feature_dim, num_classes: widths F and K. fingerprint: identifies weights and resize, known after `prepare`.
+    has_logits: False where K is 0 for any data.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Extractor(ABC):
     feature_dim: int
     num_classes: int
     fingerprint: str
+    has_logits: ClassVar[bool] = True
     chunk = 256  # images per forward pass, bounds the memory of activations
     network: nn.Module
 

@@ -12,7 +12,6 @@ import torchmetrics.image.inception as library
 from torch import Tensor, nn
 from torchmetrics.utilities import dim_zero_cat
 
-from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 
 
@@ -30,11 +29,6 @@ class InceptionScore(library.InceptionScore, SampleMetric):
     shuffle_seed: ClassVar[int] = 2020  # torch-fidelity's
 
     def __init__(self, setting: Setting, splits: int = 10) -> None:
-        if setting.extractor and not setting.num_classes:
-            raise UserError(
-                f"metrics=[is] needs classes that images are put into, and extractor={setting.extractor} has features "
-                "alone: leave it out, as by metrics=[fid], or use extractor=inception."
-            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "will save all extracted features in buffer": 80 MB for 10,000 samples
             super().__init__(feature=nn.Identity(), splits=splits, **LOCAL)

@@ -39,6 +39,7 @@ class Pretrained(Extractor):
     """
 
     num_classes = 0
+    has_logits = False
     chunk = 64
     resize = "antialiased bicubic to 224"
 

@@ -253,10 +253,10 @@ def test_scores_bear_the_name_and_a_set_against_itself_has_none(files: dict[type
     assert [kind().suffix for kind in (DINOv2, SwAV, CLIP)] == ["[dinov2]", "[swav]", "[clip]"]
 
 
-def test_there_is_no_inception_score_without_classes(files: dict[type[Pretrained], Path]) -> None:
-    extractor = ShallowDINOv2(str(files[ShallowDINOv2]))
+def test_there_is_no_inception_score_without_classes_and_nothing_is_downloaded_to_say_so(tmp_path: Path) -> None:
+    missing = ShallowDINOv2(str(tmp_path / "nothing.pth"))
     with pytest.raises(UserError, match=r"metrics=\[is\] needs classes .* has features alone.* metrics=\[fid\]"):
-        score(images(6, 32, 32), images(6, 32, 32), {"is": InceptionScore}, extractor)
+        score(images(6, 32, 32), images(6, 32, 32), {"fid": FID, "is": InceptionScore}, missing)
 
 
 def test_only_a_file_whose_hash_is_published_is_verified(files: dict[type[Pretrained], Path]) -> None:
