@@ -17,6 +17,8 @@ from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception_score import InceptionScore
+from gan_lightning.metrics.modes import Modes
+from gan_lightning.metrics.preset import Preset
 
 
 class Picky(LinearExtractor):
@@ -63,3 +65,23 @@ def test_two_processes_share_the_work_and_agree_with_one(tmp_path: Path, monkeyp
     looked_at = list(range(9))  # by the metric of the generator itself, on one process
     assert sorted(first["indices"] + second["indices"]) == sorted([*range(90), *looked_at])
     assert abs(len(first["indices"]) - len(looked_at) - len(second["indices"])) <= 8
+
+
+def left_out(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    fakes = TinyData(seed=1).images.images
+    metrics = {"fid": FID, "modes": Modes, "full": Preset(["fid", "modes"])}
+    evaluator = Evaluator(metrics, TinyData(), LinearExtractor(), batch_size=8)
+    if rank == 0:
+        evaluator.check()  # as training does before it starts the other processes
+    scores = evaluator.evaluate(lambda start, stop: fakes[start:stop])
+    (folder / f"{rank}.json").write_text(json.dumps([scores, list(evaluator.left_out), list(evaluator.metrics)]))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_same_metrics_out(tmp_path: Path) -> None:
+    mp.start_processes(left_out, args=(tmp_path,), nprocs=2, start_method="spawn")
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second and first[1:] == [["modes"], ["fid"]] and len(first[0]) == 1
