@@ -277,6 +277,7 @@ class GAN(AdversarialModule):
             share_fakes=self.engine.shares_fakes(self.iteration),
             low_precision=self._low_precision,
             progress=progress,
+            pairs_classes=self.loss.needs_real,
             latent_optimizer=self.latent_optimization,
         )
         self.engine.run(step, measure)

@@ -59,6 +59,7 @@ class Step:
     augment: of all images that the discriminator judges, None for none.
     low_precision: forwards run under autocast or compiled, so penalties need a float32 pass of their own.
     progress: share of the run's images already seen (0 to 1), for whatever changes over the run.
+    pairs_classes: the loss compares each fake with the real image in its place, so it is asked for the same class.
     latent_optimizer: moves the drawn latents before they are used, None to use them as drawn.
     """
 
@@ -75,6 +76,7 @@ class Step:
         share_fakes: bool = False,
         low_precision: bool = False,
         progress: float = 0.0,
+        pairs_classes: bool = False,
         latent_optimizer: LatentOptimizer | None = None,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
@@ -82,7 +84,7 @@ class Step:
         self.size = len(batch["image"])
         self.rows = rows or Rows(0, self.size, self.size)
         self.augment, self.share_fakes, self.low_precision = augment, share_fakes, low_precision
-        self.progress, self.latent_optimizer = progress, latent_optimizer
+        self.progress, self.pairs_classes, self.latent_optimizer = progress, pairs_classes, latent_optimizer
         self.differentiates: frozenset[str] = frozenset()
         self.mover = ""
         self.backward: Callable[[Tensor], None] | None = None  # the engine's, who gives it
@@ -166,8 +168,11 @@ class Step:
 
     @property
     def fake_labels(self) -> Tensor | None:
-        """Classes `(N,)` that the fakes are asked to be: uniform draws, None where the game is unconditional."""
-        if not self._generator_is_conditional:
+        """Classes `(N,)` that the fakes are asked to be, None where the game is unconditional.
+
+        Uniform draws, or those of the real images where the loss pairs the two.
+        """
+        if not self._generator_is_conditional or (self.pairs_classes and self.labels is not None):
             return self.labels
         return self._cached("fake_labels", set(), self._draw_labels)
 
@@ -335,6 +340,7 @@ class Step:
             augment=self.augment,
             low_precision=self.low_precision,
             progress=self.progress,
+            pairs_classes=self.pairs_classes,
             latent_optimizer=self.latent_optimizer,
         )
         piece.begin(self.mover, self.differentiates)

@@ -1,5 +1,7 @@
 """The GAN module in Lightning: what each loss and option does to training as a whole."""
 
+from functools import partial
+
 import lightning as L
 import pytest
 import torch
@@ -56,6 +58,21 @@ def test_training_moves_both_players_and_reports_every_term(options):
     penalties = {f"loss/{name}" for name, r in (options.get("regularizers") or {}).items() if hasattr(r, "weight")}
     assert names >= {"loss/discriminator", "loss/generator", "D(x)", "D(G(z))", "gradient_norm/generator", *penalties}
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in trainer.loggers[0].rows)
+
+
+@pytest.mark.parametrize(("loss", "paired"), [(Relativistic(), True), (Hinge(), False)])
+def test_a_loss_that_pairs_images_asks_for_fakes_of_the_real_ones_classes(loss, paired):
+    seen = []
+
+    class Watched(GAN):
+        def generator_loss(self, step):
+            seen.append(torch.equal(step.fake_labels, step.labels))
+            return super().generator_loss(step)
+
+    networks = DCGANGenerator(16, 1, num_classes=10, width=4), DCGANBackbone(16, 1, width=4)
+    module = Watched(networks[0], Discriminator(networks[1], partial(ProjectionHead, num_classes=10)), loss=loss)
+    fit(module, Digits(image_size=16, batch_size=32), batches=2)
+    assert seen == [paired, paired]
 
 
 class InOnePiece(AdversarialLoss):
