@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan_lightning.cli.train import train
 from gan_lightning.data import Digits, Stacked, StackedDigits, StackedMNIST
 from gan_lightning.data.loaders import FileLoader, TensorLoader
 from gan_lightning.errors import UserError
@@ -85,6 +86,20 @@ def test_batches_go_on_where_they_were() -> None:
     assert not torch.equal(next(iter(loader))["image"], whole[0])  # the next epoch has another order
 
 
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    tiny = ["data=stacked_digits", "data.num_stacks=256", "data.image_size=8", "metrics=[]", "trainer=cpu"]
+    tiny += ["model.generator.width=2", "model.discriminator.backbone.width=2", "logger=[csv]"]
+    tiny += ["callbacks=[nan_guard,limit,checkpoint]"]
+    train([*tiny, "max_kimg=0.512", f"run_dir={tmp_path}/whole"])
+    train([*tiny, "max_kimg=0.32", f"run_dir={tmp_path}/parts"])  # in the middle of the second epoch
+    train([f"resume={tmp_path}/parts", "max_kimg=0.512"])
+    last = [tmp_path / run / "checkpoints/last.ckpt" for run in ("whole", "parts")]
+    whole, parts = (torch.load(path, weights_only=True) for path in last)
+    assert whole["gan_lightning"]["iteration"] == parts["gan_lightning"]["iteration"] == 8
+    assert whole["state_dict"].keys() == parts["state_dict"].keys()
+    assert all(torch.equal(value, parts["state_dict"][name]) for name, value in whole["state_dict"].items())
+
+
 def test_two_processes_share_the_batch_of_one() -> None:
     def batches(rank: int, world: int) -> list[torch.Tensor]:
         data = StackedDigits(num_stacks=40, batch_size=8)
@@ -120,10 +135,10 @@ def write_mnist(root: Path) -> None:
 def test_stacked_mnist_stacks_each_split_of_mnist(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     data = StackedMNIST(root=str(tmp_path), num_stacks=60, image_size=28)
-    for split, train in (("train", 1), ("test", 0)):
+    for split, one_more in (("train", 1), ("test", 0)):
         source = data.source(split)
         values = source.images[torch.arange(60)][:, :, 5, 7]
-        assert len(source) == 60 and torch.equal(values % 10, torch.full_like(values, train))
+        assert len(source) == 60 and torch.equal(values % 10, torch.full_like(values, one_more))
         digits = torch.tensor([100, 10, 1]) * (values // 10).long()
         assert torch.equal(digits.sum(1), source.numbers)
 
