@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation import checks
-from gan_lightning.evaluation.blocks import Rows, blocks, update
 from gan_lightning.evaluation.progress import bar
 from gan_lightning.evaluation.protocol import Protocol
 from gan_lightning.evaluation.reals import held_out_count
 from gan_lightning.evaluation.reference import Advance, Reference
-from gan_lightning.evaluation.rows import EXTRACTED, STATE, RowMaker, count_states
-from gan_lightning.inference.sampling import random_labels
+from gan_lightning.evaluation.rows import EXTRACTED, RowMaker
+from gan_lightning.evaluation.samples import Sampler, sample_blocks, show
 from gan_lightning.metrics.base import (
     AnyMetric,
     Extractor,
@@ -37,8 +36,6 @@ from gan_lightning.metrics.base import (
 from gan_lightning.metrics.collective import from_rank_zero, rank
 from gan_lightning.metrics.preset import Preset, divided
 from gan_lightning.networks.styles import StyleGenerator
-
-Sampler = Callable[..., Tensor]
 
 MOST_FAKES = 10_000
 MIXTURE_FAKES = 2_500  # the protocol of VEEGAN and PacGAN
@@ -250,27 +247,11 @@ class Evaluator:
         """Give samples to the metrics that take them; return how many are in each state, on rank zero."""
         wanted = {kind for factory in self.metrics.values() for kind in consumed(factory)}
         assert self.device is not None
-        states = torch.zeros(3, dtype=torch.int64, device=self.device)
-        takers = [metric for metric in metrics.values() if isinstance(metric, SampleMetric)]
-        for low, rows in self._sample_blocks(sample, wanted) if wanted else ():
-            if rank() == 0:
-                states += count_states(rows).to(self.device)
-                update(takers, rows, real=False)
-                advance("samples", low + len(rows[STATE]), self.num_fakes)
-        return states
-
-    def _sample_blocks(self, sample: Sampler, wanted: set[str]) -> Iterator[tuple[int, Rows]]:
-        assert self.device is not None
         maker = RowMaker(wanted, self.data, self.extractor, self.device)
         classes: Any = getattr(self.generator, "num_classes", 0) if "labels" in wanted else 0
-
-        def produce(share: range) -> Rows:
-            if not classes:
-                return maker(sample(share.start, share.stop))
-            labels = random_labels(classes, share.start, share.stop, self.seed)
-            return maker(sample(share.start, share.stop, labels), labels)
-
-        return blocks(self.num_fakes, self.batch_size, maker.empty, produce)
+        found = sample_blocks(sample, maker, self.num_fakes, self.batch_size, self.seed, classes)
+        takers = [metric for metric in metrics.values() if isinstance(metric, SampleMetric)]
+        return show(found if wanted else iter(()), takers, self.num_fakes, advance)
 
     def _finish(self, metrics: dict[str, AnyMetric], states: Tensor, subject: Subject) -> dict[str, float]:
         if problem := checks.samples(states.tolist(), self.setting):
