@@ -26,12 +26,13 @@ BY_DEFAULT = ["fid", "high_quality", "is"]
 
 
 class Checkpoint(Callback, LightningCheckpoint):
-    """Keep `checkpoints/last.ckpt` and `checkpoints/best.ckpt` in the run folder, each always whole and finite.
+    """Keep `checkpoints/last.ckpt`, `best.ckpt` and any others in the run folder, each always whole and finite.
 
     every_minutes: wall clock between two states; every_kimg: the same in thousand images; None: not by that measure.
         There is also one after each new best score, at the end, and on Ctrl-C or an error between two iterations
         (one that broke off leaves half-moved networks, which are not worth keeping). A first Ctrl-C waits for the
         end of the iteration.
+    keep_every_kimg: thousand images between two states that stay, named by the images seen; None: none stay.
     monitor: the score that decides what is best, with or without its extractor's suffix; None takes FID, or the
         share of high-quality samples where there is no FID (2-D mixtures), or IS.
 
@@ -43,16 +44,18 @@ class Checkpoint(Callback, LightningCheckpoint):
         self,
         every_minutes: float | None = 10,
         every_kimg: float | None = None,
+        keep_every_kimg: float | None = None,
         monitor: str | None = None,
     ) -> None:
-        check_range("callbacks.checkpoint", 0, above=True, every_minutes=every_minutes, every_kimg=every_kimg)
+        often = {"every_minutes": every_minutes, "every_kimg": every_kimg, "keep_every_kimg": keep_every_kimg}
+        check_range("callbacks.checkpoint", 0, above=True, **often)
         self.monitor = monitor
         self.best_score: float | None = None
         self.best_name: str | None = None
         self._clock = EverySeconds(None if every_minutes is None else every_minutes * 60)
-        self._kimg = EveryKimg(every_kimg)
+        self._kimg, self._keep_kimg = EveryKimg(every_kimg), EveryKimg(keep_every_kimg)
         self._interrupt = DeferredInterrupt()
-        self._new_best = False
+        self._new_best = self._keep = False
         self._clock_due = self._interrupt_due = False
         self._saved_at: int | None = None
         self._started: int | None = None  # the iteration that began last
@@ -81,6 +84,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         """Start the clocks, and sweep up what a killed process left half-written."""
         self._clock.restart()
         self._kimg.start(module.images_seen)
+        self._keep_kimg.start(module.images_seen)
         self._saved_at = module.images_seen  # what was just loaded need not be written again
         self._interrupt.install(lambda: trainer.world_size > 1 or self._half_moved(module))
         if trainer.is_global_zero:
@@ -108,7 +112,8 @@ class Checkpoint(Callback, LightningCheckpoint):
     def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
         """Save if something is due; end the run if Ctrl-C was pressed."""
         alone = trainer.world_size == 1
-        by_images = self._kimg.due(module.images_seen)
+        self._keep = self._keep_kimg.due(module.images_seen)
+        by_images = self._kimg.due(module.images_seen) or self._keep
         if self._new_best or by_images or (self._clock.due() if alone else self._clock_due):
             self.save(trainer, module)
         if self._interrupt.requested if alone else self._interrupt_due:
@@ -139,7 +144,7 @@ class Checkpoint(Callback, LightningCheckpoint):
             print(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
 
     def save(self, trainer: L.Trainer, module: AdversarialModule) -> bool:
-        """Save last.ckpt, and best.ckpt if the score just became the best; all processes must call this.
+        """Save last.ckpt, and the same as best.ckpt or as a state to keep if it is one; all processes must call this.
 
         Returns False, with nothing written, if the state is not finite.
         """
@@ -147,13 +152,14 @@ class Checkpoint(Callback, LightningCheckpoint):
         if not _finite(module):
             return False
         paths = [self.last_path(trainer), *([self.best_path(trainer)] if self._new_best else [])]
+        paths += [self.folder(trainer) / f"{module.images_seen:09}.ckpt"] if self._keep else []
         if trainer.is_global_zero:
             write_atomically(paths[0], lambda path: trainer.save_checkpoint(path, weights_only=False))
             for path in paths[1:]:
                 write_atomically(path, lambda temporary: _link_or_copy(paths[0], temporary))
         else:
             trainer.save_checkpoint(paths[0], weights_only=False)  # takes part; only rank zero writes
-        self._new_best = self._clock_due = False
+        self._new_best = self._keep = self._clock_due = False
         self._saved_at = module.images_seen
         self._clock.restart()
         return True

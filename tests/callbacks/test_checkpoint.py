@@ -59,6 +59,15 @@ def test_without_scores_there_is_no_best(fit: Fit) -> None:
     assert checkpoint.last_path(trainer).exists() and not checkpoint.best_path(trainer).exists()
 
 
+def test_states_to_keep_stay_and_are_as_many_as_asked_for(fit: Fit) -> None:
+    checkpoint = Checkpoint(keep_every_kimg=3 * BATCH / 1000)
+    trainer, _ = fit(Score({"fid": 1.0}, {"fid": 2.0}), checkpoint, epochs=2)
+    folder = checkpoint.folder(trainer)
+    kept = {path.name: images(path) for path in folder.glob("0*.ckpt")}
+    assert kept == {f"{3 * BATCH:09}.ckpt": 3 * BATCH, f"{6 * BATCH:09}.ckpt": 6 * BATCH}
+    assert images(folder / "best.ckpt") == 4 * BATCH and images(folder / "last.ckpt") == 8 * BATCH
+
+
 def test_best_score_survives_a_resume(fit: Fit) -> None:
     first = Checkpoint()
     trainer, _ = fit(Score({"fid": 1.0}), first, epochs=1)
