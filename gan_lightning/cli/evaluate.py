@@ -98,6 +98,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
     out = _writable(cfg.out or _beside(given))
     assert out is not None
     generators, table, seen = Generators(cfg), Table([]), set()
+    runs = [os.path.dirname(name) for _, _, name in found]
     for number, (path, run, name) in enumerate(found, start=1):
         loaded = generators.load(path)
         if loaded.images_seen is not None and (run, loaded.images_seen) in seen:
@@ -110,6 +111,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
             break
         print(f"{number}/{len(found)} {name} · {describe(scores)}", flush=True)
         table.rows.append(Row(name, scores, loaded.images_seen, os.path.dirname(name)))
+        table.rows.sort(key=lambda row: (runs.index(row.run), row.images_seen or 0))
         table.floor |= generators.evaluator.floor
         table.notes = list(dict.fromkeys([*table.notes, *_notes(generators.evaluator)]))
         table.write(out)
