@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gan_lightning.errors import UserError
+
 
 def cache_dir() -> Path:
     """Return the folder for things worth keeping between runs: real statistics, trained classifiers.
@@ -15,7 +17,12 @@ def cache_dir() -> Path:
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(os.environ.get("GAN_LIGHTNING_CACHE") or Path(base) / "gan-lightning")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The cache {path} cannot be made ({error.strerror}): set GAN_LIGHTNING_CACHE=FOLDER."
+        ) from error
     return path
 
 

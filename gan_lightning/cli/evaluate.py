@@ -29,6 +29,8 @@ NUMBERS = {
     "image_size": (int, 1),
     "raw": (bool, 0),
 }
+OF_GENERATORS = ("num_fakes", "split", "seed", "raw", "data")
+OF_FOLDERS = ("image_size",)
 
 
 @command("evaluate")
@@ -43,6 +45,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         raise UserError("Two folders are compared: give both real=FOLDER and fake=FOLDER.")
     if (cfg.ckpt is None) == (cfg.real is None):
         raise UserError("Say what to evaluate: ckpt=PATH of a trained generator, or real=FOLDER fake=FOLDER.")
+    _check_together(cfg)
     if cfg.ckpt is None:
         return _folders(cfg)
     given = OmegaConf.to_container(cfg.ckpt) if OmegaConf.is_list(cfg.ckpt) else cfg.ckpt
@@ -53,6 +56,14 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 def main() -> None:
     """Run the command line."""
     evaluate.main()
+
+
+def _check_together(cfg: DictConfig) -> None:
+    """Refuse options that would have no effect."""
+    for key in OF_GENERATORS if cfg.ckpt is None else OF_FOLDERS:
+        if cfg[key] not in (None, False):
+            what = "a trained generator, ckpt=PATH" if cfg.ckpt is None else "two folders, real=FOLDER fake=FOLDER"
+            raise UserError(f"{key}=... is for {what}: here it has no effect, leave it out.")
 
 
 def _folders(cfg: DictConfig) -> dict[str, Any]:

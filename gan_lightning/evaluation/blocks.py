@@ -36,6 +36,10 @@ def update(metrics: Iterable[SampleMetric], rows: Rows, real: bool) -> None:
     for metric in metrics:
         values = [rows[kind] for kind in metric.consumes]
         if values and len(values[0]):
-            # Metrics sum in float64, which Apple's GPUs don't have.
-            place = torch.device("cpu") if values[0].device.type == "mps" else values[0].device
+            place = summing_place(values[0].device)
             metric.to(place).update(*(value.to(place) for value in values), real=real)
+
+
+def summing_place(device: torch.device) -> torch.device:
+    """Return where metrics sum whose rows are on `device`: there, but float64 is what Apple's GPUs don't have."""
+    return torch.device("cpu") if device.type == "mps" else device

@@ -69,6 +69,14 @@ def samples(states: Sequence[int], setting: Setting) -> str | None:
     return None
 
 
+def diverged(name: str) -> str:
+    """Return why there are no scores where a metric that measures the generator was given samples that are NaN."""
+    return (
+        f"metrics=[{name}] was given samples that are not finite (NaN or infinity), so this evaluation has no scores: "
+        "training has diverged; try a lower learning rate or trainer.precision=32-true."
+    )
+
+
 def listed(names: Iterable[str]) -> str:
     """Return names as an option is written: [fid,is]."""
     return f"[{','.join(names)}]"

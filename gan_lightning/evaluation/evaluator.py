@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from gan_lightning.evaluation.protocol import Protocol
 from gan_lightning.evaluation.reals import held_out_count
 from gan_lightning.evaluation.reference import Advance, Reference
 from gan_lightning.evaluation.rows import EXTRACTED, RowMaker
-from gan_lightning.evaluation.samples import Sampler, sample_blocks, show
+from gan_lightning.evaluation.samples import Sampler, Watched, sample_blocks, show
 from gan_lightning.metrics.base import (
     AnyMetric,
     Extractor,
@@ -168,7 +168,11 @@ class Evaluator:
             self._leave_out(self._check_setting)
         self._check_images(self.metrics)
         if self._extractor_is_used:
-            self._features.check(self.data)
+            try:
+                self._features.check(self.data)
+            except UserError:  # nobody is to look for weights first, and hear then that they were of no use
+                self._check_setting(self.metrics)
+                raise
         self._leave_out(self._check_setting)
         self._check_setting(self.metrics)
 
@@ -261,6 +265,9 @@ class Evaluator:
         for name, metric in metrics.items():
             if isinstance(metric, GeneratorMetric):
                 metric.update(subject)
+                if not cast(Watched, subject.sample).finite:
+                    warnings.warn(checks.diverged(name), stacklevel=2)
+                    return {}
             values[name] = named_values(metric)
         scores = self._full_names(values)
         for name in [name for name, value in scores.items() if not math.isfinite(value)]:
@@ -269,7 +276,7 @@ class Evaluator:
 
     def _subject(self, sample: Sampler, folder: Path | None, images_seen: int) -> Subject:
         return Subject(
-            sample=sample,
+            sample=Watched(sample),
             data=self.data,
             generator=self.generator,
             discriminator=self.discriminator,

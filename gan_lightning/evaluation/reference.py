@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation import reals
-from gan_lightning.evaluation.blocks import Rows, blocks, shares, update
+from gan_lightning.evaluation.blocks import Rows, blocks, shares, summing_place, update
 from gan_lightning.evaluation.rows import EXTRACTED, FINE, STATE, RowMaker, count_states
 from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import (
@@ -90,8 +90,7 @@ class Reference:
 
         def finish() -> None:
             for name, metric in metrics.items():
-                metric.real_rows = {kind: self.rows[kind] for kind in metric.keeps}
-                metric.cpu().finish_real()
+                self._finish_real(metric, self.rows)
                 self.states[name] = real_state(metric)
                 cache.write(self._state_path(name), self.states[name])
 
@@ -108,8 +107,7 @@ class Reference:
 
         def finish() -> None:
             for metric in metrics.values():
-                metric.real_rows = {kind: kept[kind] for kind in metric.keeps}
-                metric.cpu().finish_real()
+                self._finish_real(metric, kept)
 
         from_rank_zero(finish)
         self._show(names, held_out, metrics.values(), real=False)
@@ -118,6 +116,10 @@ class Reference:
             self.floors[name] = {key: value for key, value in values.items() if math.isfinite(value)}
         for name in names if rank() == 0 else []:
             reals.write_floor(self._floor_path(name), self.floors[name])
+
+    def _finish_real(self, metric: SampleMetric, rows: Rows) -> None:
+        metric.real_rows = {kind: rows[kind] for kind in metric.keeps}
+        metric.to(summing_place(self.device)).finish_real()
 
     def _floor_metrics(self, names: list[str]) -> dict[str, SampleMetric]:
         labelled = self.setting.labels > 0

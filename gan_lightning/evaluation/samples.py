@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,19 @@ from gan_lightning.metrics.base import SampleMetric
 from gan_lightning.metrics.collective import rank
 
 Sampler = Callable[..., Tensor]  # (start, stop), or (start, stop, labels) -> samples
+
+
+class Watched:
+    """A sampler that notes whether all its samples are finite: a metric that rounds them to pixels cannot tell."""
+
+    def __init__(self, sample: Sampler) -> None:
+        self.sample, self.finite = sample, True
+
+    def __call__(self, *which: Any) -> Tensor:
+        """Return what the sampler returns."""
+        images = self.sample(*which)
+        self.finite = self.finite and bool(images.isfinite().all())
+        return images
 
 
 def sample_blocks(

@@ -69,6 +69,8 @@ class SampleMetric(Metric):
     def finish_real(self) -> None:
         """Turn all that is known of the real data into `real_` states; called once, before they are cached.
 
+        The metric is then on the evaluation's device, and `real_rows` are on the CPU.
+
         They are found again by the metric's options, the real data and the extractor: they may depend on nothing else
         of the setting, such as the number of samples.
         """

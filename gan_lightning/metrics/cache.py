@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -28,14 +29,21 @@ def rows_place(kind: str, *fingerprints: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Tensor] | None:
-    """Return what `write` wrote; None if there is no such file, or a damaged one."""
+    """Return what `write` wrote; None if there is no such file, or none that can be read."""
     try:
         return load_file(path)
-    except (FileNotFoundError, SafetensorError):
+    except (OSError, SafetensorError):
         return None
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write atomically."""
+    """Write atomically; a warning where that fails, since what was measured is at hand."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(whole, temporary))
+    try:
+        write_atomically(path, lambda temporary: save_file(whole, temporary))
+    except (OSError, SafetensorError) as error:  # a full disk
+        warnings.warn(
+            f"{path} cannot be written ({error}), so the next evaluation measures it again: make room, or set "
+            "GAN_LIGHTNING_CACHE=FOLDER.",
+            stacklevel=2,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,6 +44,7 @@ class Classifier(Extractor):
         self.epochs = epochs
         self.seed = seed
         self.accuracy: float | None = None
+        self._learnt = ""  # fingerprint of the data that the network was trained on
         self.num_classes = 0
 
     def check(self, data: Any) -> None:
@@ -58,13 +60,14 @@ class Classifier(Extractor):
     def prepare(self, data: Any, device: torch.device | str) -> None:
         """Load the trained classifier of `data`, or train it on `device` (rank zero does, the others receive it)."""
         self.check(data)
-        if self.accuracy is None:
+        if self._learnt != data.fingerprint("train"):
             state = from_rank_zero(lambda: self.trained(data, torch.device(device)))
             self.accuracy = float(state.pop("accuracy"))
             self.network = build(data.image_shape[0], self.num_classes, self.seed)
             self.network.load_state_dict(state)
             self.network.eval().requires_grad_(False)
             self.fingerprint = f"classifier-{VERSION}-{_hash(state)}"
+            self._learnt = data.fingerprint("train")
         self.network.to(device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,10 +190,10 @@ def named(network: nn.Module, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def share_right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of uint8 images `(N, C, H, W)` that `network` puts into their class."""
+    """Return the share of uint8 images `(N, C, H, W)` that `network` puts into their class; NaN of none."""
     network.eval()
     right = [
         (named(network, batch) == truth).sum()
         for batch, truth in zip(images.split(256), labels.split(256), strict=True)
     ]
-    return float(sum(right)) / max(len(images), 1)
+    return float(sum(right)) / len(images) if len(images) else math.nan

@@ -57,9 +57,10 @@ class DiscriminatorAccuracy(GeneratorMetric):
         border = self.border
         if border is None:
             border = float(logits["train"].mean() + logits["fake"].mean()) / 2
-        right = [values < border if name == "fake" else values > border for name, values in logits.items()]
+        right = {name: values < border if name == "fake" else values > border for name, values in logits.items()}
         self.names = tuple(f"d_accuracy_{name}" for name in logits)  # type: ignore[misc]
-        self.shares = torch.stack([values.double().mean() for values in right])
+        # A logit that is not finite is on neither side: it makes the share NaN.
+        self.shares = torch.stack([share.double().mean() + 0 * logits[name].sum() for name, share in right.items()])
 
     def compute(self) -> tuple[Tensor, ...]:
         """Return the shares, in the order of `names`."""

@@ -41,6 +41,11 @@ class NearestTrainingImages(GeneratorMetric):
         check_range("metrics.nearest", 1, samples=samples, rows=rows, neighbours=neighbours)
         if len(setting.image_shape) != 3:
             raise UserError(f"metrics=[nearest] shows images, and data={setting.data} holds points: leave it out.")
+        if setting.num_reals == 1:
+            raise UserError(
+                f"metrics=[nearest] compares training images with one another, and data={setting.data} has a single "
+                "one: add images, or leave it out."
+            )
         self.samples, self.rows, self.neighbours = samples, rows, neighbours
         self.add_state("ratio", torch.tensor(torch.nan, dtype=torch.float64), dist_reduce_fx=None)
 

@@ -38,6 +38,11 @@ FOLDERS = {
     "real=three fake=three extractor.weights=/nowhere": "extractor.weights=/nowhere is not a file",
     "real=three fake=three extractor.weights=three/0.png": "0.png does not hold the weights of torch-fidelity's",
     "real=three fake=three extractor.weights=cut.pth": "cut.pth does not hold the weights of torch-fidelity's",
+    "real=three fake=three num_fakes=2": "num_fakes=... is for a trained generator, ckpt=PATH: here it has no effect",
+    "real=three fake=three split=test": "split=... is for a trained generator",
+    "real=three fake=three raw=true": "raw=... is for a trained generator",
+    "ckpt=three image_size=8": "image_size=... is for two folders",
+    "real=three fake=three metrics=[intra_fid] extractor.weights=/nowhere": "intra_fid] compares class by class",
     "real=three fake=three out=three/0.png": "out=three/0.png cannot be written (File exists): choose another",
     "real=three fake=three out=three/0.png/deeper": "cannot be written (Not a directory): choose another",
 }
@@ -54,7 +59,7 @@ def test_two_folders(line: str, tmp_path: Path, inception_weights: Path, monkeyp
         state = torch.load(inception_weights, weights_only=True)
         torch.save({name: value[..., :1] if value.dim() else value for name, value in state.items()}, "cut.pth")
     words = [*([] if "extractor=" in line else ["extractor=inception"]), *line.split(), "device=cpu"]
-    if "extractor" not in line:
+    if "extractor" not in line and "real=" in line:
         words.append(f"extractor.weights={inception_weights}")
     with pytest.raises(UserError) as caught:
         evaluate(words)

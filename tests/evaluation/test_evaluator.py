@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_evaluation import LinearExtractor, TinyData
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_lightning.data import Ring
 from gan_lightning.errors import UserError
+from gan_lightning.evaluation import named
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.reals import held_out_count, held_out_mask
+from gan_lightning.evaluation.reference import Reference
 from gan_lightning.metrics.base import Setting, named_values
+from gan_lightning.metrics.discriminator_accuracy import DiscriminatorAccuracy
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception_score import InceptionScore
+from gan_lightning.metrics.kid import KID
 from gan_lightning.metrics.modes import Modes
+from gan_lightning.metrics.nearest import NearestTrainingImages
+from gan_lightning.networks.base import DiscriminatorOutput
 
 BOTH = {"fid": FID, "is": InceptionScore}
 FAKES = TinyData(seed=1).images.images
@@ -26,6 +33,23 @@ FAKES = TinyData(seed=1).images.images
 
 def fakes(start: int, stop: int) -> Tensor:
     return FAKES[start:stop]
+
+
+class Labelled(nn.Module):
+    """Stands for a generator with the classes of the data."""
+
+    num_classes = 3
+
+
+class Judge(nn.Module):
+    """Calls bright images real."""
+
+    def __init__(self, border: float = 0.0) -> None:
+        super().__init__()
+        self.border = nn.Parameter(torch.tensor(border))
+
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        return DiscriminatorOutput(images.mean((1, 2, 3)) - self.border)
 
 
 def test_scores_are_those_of_the_metrics_on_all_features_at_once() -> None:
@@ -179,6 +203,68 @@ def test_points_that_are_not_numbers_get_no_score() -> None:
     evaluator = Evaluator({"modes": Modes}, Ring(num_points=100))
     with pytest.warns(UserWarning, match="not finite"):
         assert evaluator.evaluate(lambda start, stop: torch.full((stop - start, 2), math.nan)) == {}
+
+
+@pytest.mark.parametrize("name", ["classification_accuracy", "discriminator_accuracy", "nearest"])
+def test_a_metric_that_asks_for_samples_itself_has_no_score_of_nan(name: str) -> None:
+    evaluator = Evaluator({name: named.metrics(name)[name]}, TinyData(), LinearExtractor())
+    evaluator.attach(Labelled(), Judge())
+
+    def broken(start: int, stop: int, labels: Tensor | None = None) -> Tensor:
+        images = fakes(start, stop).float() / 127.5 - 1
+        images[-1, 0, 0, 0] = math.nan
+        return images
+
+    with pytest.warns(UserWarning, match=re.escape(f"metrics=[{name}] was given samples that are not finite")):
+        assert evaluator.evaluate(broken) == {}
+    assert evaluator.evaluate(lambda start, stop, labels=None: fakes(start, stop) / 127.5 - 1)
+
+
+def test_a_single_training_image_has_no_neighbours() -> None:
+    with pytest.raises(UserError, match="data=tiny has a single one: add images, or leave it out"):
+        Evaluator({"nearest": NearestTrainingImages}, TinyData(1), LinearExtractor(), num_fakes=9).check()
+
+
+def test_a_discriminator_that_has_diverged_has_no_accuracy() -> None:
+    evaluator = Evaluator({"discriminator_accuracy": DiscriminatorAccuracy}, TinyData())
+    evaluator.attach(Labelled(), Judge(math.nan))
+    with pytest.warns(UserWarning, match="d_accuracy_train came out as nan"):
+        assert evaluator.evaluate(lambda start, stop, labels: fakes(start, stop) / 127.5 - 1) == {}
+
+
+@pytest.mark.parametrize(("device", "place"), [("cuda:0", "cuda:0"), ("mps", "cpu"), ("cpu", "cpu")])
+def test_what_follows_from_the_real_rows_is_measured_on_the_device(
+    device: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves: list[object] = []
+    evaluator = Evaluator({"kid": KID}, TinyData())
+    reference = Reference(
+        evaluator.metrics, evaluator.setting, evaluator.data, "train", None, 9, torch.device(device), print
+    )
+    monkeypatch.setattr(KID, "to", lambda metric, where: moves.append(where) or metric)
+    monkeypatch.setattr(KID, "finish_real", lambda metric: moves.append(metric.real_rows["features"]))
+    rows = torch.zeros(9, 6)
+    reference._finish_real(KID(evaluator.setting), {"features": rows})
+    assert moves == [torch.device(place), rows]
+
+
+def test_rows_go_where_their_metric_is() -> None:
+    metric = KID(Setting()).to("meta")
+    metric.real_rows = {"features": torch.zeros(9, 6)}
+    assert metric.reals().device.type == "meta"
+
+
+def test_what_cannot_be_kept_is_measured_all_the_same(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir()
+    (cache / "rows").write_text("a file where a folder belongs")
+    with pytest.warns(UserWarning, match=r"rows/.* cannot be written .*set GAN_LIGHTNING_CACHE=FOLDER"):
+        scores = Evaluator(BOTH, TinyData(), LinearExtractor()).evaluate(fakes)
+    (cache / "rows").unlink()
+    assert Evaluator(BOTH, TinyData(), LinearExtractor()).evaluate(fakes) == scores
+    monkeypatch.setenv("GAN_LIGHTNING_CACHE", str(cache / "statistics/file"))
+    (cache / "statistics/file").touch()
+    with pytest.raises(UserError, match=r"cannot be made .*set GAN_LIGHTNING_CACHE=FOLDER"):
+        Evaluator(BOTH, TinyData(), LinearExtractor()).evaluate(fakes)
 
 
 def test_a_mixture_is_measured_on_2500_points_without_an_extractor() -> None:

@@ -50,6 +50,14 @@ def test_is_trained_once_for_a_data_set_and_again_for_another(
     assert other.fingerprint != first.fingerprint
 
 
+def test_one_extractor_serves_one_data_set_after_another(cache: Path) -> None:
+    used, fresh = Classifier(epochs=1), Classifier(epochs=1)
+    for side in (16, 8):
+        used.prepare(Digits(image_size=side), "cpu")
+    fresh.prepare(Digits(image_size=8), "cpu")
+    assert used.fingerprint == fresh.fingerprint and used.accuracy == fresh.accuracy
+
+
 def test_a_damaged_cache_is_trained_anew(cache: Path) -> None:
     first, second = Classifier(epochs=1), Classifier(epochs=1)
     first.prepare(Digits(image_size=8), "cpu")
