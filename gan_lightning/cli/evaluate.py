@@ -61,7 +61,7 @@ def main() -> None:
 def _check_together(cfg: DictConfig) -> None:
     """Refuse options that would have no effect."""
     for key in OF_GENERATORS if cfg.ckpt is None else OF_FOLDERS:
-        if cfg[key] not in (None, False):
+        if cfg[key] is not None and cfg[key] is not False:  # a seed of 0 was given
             what = "a trained generator, ckpt=PATH" if cfg.ckpt is None else "two folders, real=FOLDER fake=FOLDER"
             raise UserError(f"{key}=... is for {what}: here it has no effect, leave it out.")
 

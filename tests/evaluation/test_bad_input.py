@@ -40,6 +40,7 @@ FOLDERS = {
     "real=three fake=three extractor.weights=cut.pth": "cut.pth does not hold the weights of torch-fidelity's",
     "real=three fake=three num_fakes=2": "num_fakes=... is for a trained generator, ckpt=PATH: here it has no effect",
     "real=three fake=three split=test": "split=... is for a trained generator",
+    "real=three fake=three seed=0": "seed=... is for a trained generator",
     "real=three fake=three raw=true": "raw=... is for a trained generator",
     "ckpt=three image_size=8": "image_size=... is for two folders",
     "real=three fake=three metrics=[intra_fid] extractor.weights=/nowhere": "intra_fid] compares class by class",
