@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from gan_lightning.errors import UserError
@@ -18,6 +20,7 @@ from gan_lightning.metrics.sliced_wasserstein import (
     level_sides,
     sliced_wasserstein,
 )
+from gan_lightning.scores import LOWER_IS_BETTER
 
 
 def images(count: int = 40, side: int = 32, channels: int = 3, seed: int = 0) -> Tensor:
@@ -126,3 +129,12 @@ def test_images_of_one_colour_are_no_nan() -> None:
 def test_images_smaller_than_a_patch_are_refused() -> None:
     with pytest.raises(UserError, match=r"metrics=\[swd\] compares patches of 7x7 pixels, and the images have 4"):
         SlicedWasserstein(Setting(image_shape=(1, 4, 4)))
+
+
+def test_the_levels_of_every_shipped_data_set_are_known_scores() -> None:
+    sides = {
+        OmegaConf.load(path).get("image_size") for path in (Path(__file__).parents[2] / "conf/data").glob("*.yaml")
+    } - {None}
+    assert {48, 64} <= sides
+    levels = {level for side in sides for level in level_sides(side)}
+    assert {f"swd_{level}px" for level in levels} <= set(LOWER_IS_BETTER)
