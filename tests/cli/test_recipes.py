@@ -27,7 +27,7 @@ COMMANDS = {
         r"^\| [^|]+ \| `python train\.py ([^`]*?experiment=(\w+)[^`]*)` \|", PAGE, re.MULTILINE
     )
 }
-POINTS = ("pacgan",)
+POINTS = ("mode_coverage", "pacgan")
 IMAGENET = ["data.num_classes=1000"]
 AT_64_PIXELS = ["model.generator.attention=64", "model.discriminator.backbone.attention=64"]
 MAPPED = ["conditioning=mapped_projection"]
