@@ -139,7 +139,7 @@ def draw(groups: dict[tuple[str, str], list[Row]], folder: Path, path: Path) -> 
 
     from gan_lightning.data import Grid, Ring
 
-    figure, axes = plt.subplots(2, len(METHODS), figsize=(3.2 * len(METHODS), 6.8), squeeze=False)
+    figure, axes = plt.subplots(2, len(METHODS), figsize=(3.2 * len(METHODS), 7), layout="constrained")
     for axis, ((data, method), group) in zip(axes.flat, groups.items(), strict=True):
         modes = (Grid if data == "grid" else Ring)().modes()
         reach = 1.25 * float(modes.abs().max())
@@ -153,7 +153,6 @@ def draw(groups: dict[tuple[str, str], list[Row]], folder: Path, path: Path) -> 
         axis.set_title(
             f"{method}\n{row['modes']:.0f} modes, {100 * row['high_quality']:.1f}% (seed {row['seed']})", fontsize=9
         )
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
