@@ -174,4 +174,4 @@ def check_writable(folder: str) -> None:
         with open(probe, "w"):
             os.unlink(probe)
     except OSError as error:
-        raise UserError(f"The run's folder {folder} cannot be written: {error.strerror}; set hydra.run.dir.") from error
+        raise UserError(f"The run's folder {folder} cannot be written: {error.strerror}; set run_dir.") from error

@@ -86,7 +86,7 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
         return resume.last_checkpoint(folder)
     if first_process() and any((folder / name).exists() for name in OF_A_RUN):
         raise UserError(
-            f"{folder} holds a run already: resume={folder} continues it, hydra.run.dir=... starts another."
+            f"{folder} holds a run already: resume={folder} continues it, run_dir=... starts another."
         )
     if config.ckpt_path is None:
         return None

@@ -120,7 +120,7 @@ class Search:
         except ValueError as error:
             raise UserError(
                 f"The study in {self.folder} was made over another space ({error}): give the same one, or another "
-                "hydra.sweep.dir."
+                "run_dir."
             ) from error
         return trial, [f"{key}={value}" for key, value in trial.params.items()]
 

@@ -141,7 +141,7 @@ def _done_before(job: Any) -> bool:
     if result is None or not result.done:
         return False
     if result.overrides != job.overrides:
-        raise UserError(f"{job.folder} holds a run of another sweep: choose another hydra.sweep.dir.")
+        raise UserError(f"{job.folder} holds a run of another sweep: choose another run_dir.")
     print(f"job {job.number}: done before")
     return True
 

@@ -94,7 +94,7 @@ def command(script: str, folder: Path, *words: str) -> str:
 @pytest.mark.parametrize("name", ["Painter", "PlainPainter"])
 def test_train_resume_generate_and_load(name: str, studio: Path) -> None:
     words = ["--config-dir", "conf", f"model={name.lower()}", "data=digits", "data.image_size=8", "metrics=[]"]
-    words += ["trainer=cpu", "logger=[csv]", "callbacks=[checkpoint,limit]", "max_kimg=0.32", "hydra.run.dir=run"]
+    words += ["trainer=cpu", "logger=[csv]", "callbacks=[checkpoint,limit]", "max_kimg=0.32", "run_dir=run"]
     said = command("train.py", studio, *words)
     assert "generate.py ckpt=run" in said
     first = torch.load(studio / "run/checkpoints/last.ckpt", weights_only=True)

@@ -60,7 +60,7 @@ def test_dcgan_on_celeba_with_two_processes(tmp_path: Path, inception_weights: P
     (tmp_path / "notes.py").write_text(NOTES)
     small = ["data.image_size=16", "data.batch_size=8"]
     small += ["model.generator.width=4", "model.discriminator.backbone.width=4"]
-    small += ["max_kimg=0.016", "evaluation.num_fakes=8", "log_every=1", "hydra.run.dir=run"]
+    small += ["max_kimg=0.016", "evaluation.num_fakes=8", "log_every=1", "run_dir=run"]
     words = ["model=dcgan", "data=celeba", "trainer.devices=2", "trainer.accelerator=cpu", *small]
     words.append("+callbacks.notes._target_=notes.Notes")
     ended = run(

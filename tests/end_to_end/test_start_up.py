@@ -44,7 +44,7 @@ def test_other_questions_import_nothing_heavy_either(words: list[str], tmp_path:
 @pytest.mark.slow
 def test_training_imports_only_what_it_uses(tmp_path: Path) -> None:
     words = ["logger=[csv]", "callbacks=[nan_guard,throughput,limit,checkpoint]", "metrics=[]", "trainer=cpu"]
-    words += ["data=digits", "data.image_size=8", "model.generator.width=4", "max_kimg=0.064", "hydra.run.dir=run"]
+    words += ["data=digits", "data.image_size=8", "model.generator.width=4", "max_kimg=0.064", "run_dir=run"]
     # Lightning itself imports torchmetrics, and that pyplot and torch_fidelity.
     unused = ("wandb", "tensorboard", "onnx", "onnxruntime", "tensorflow", "optuna")
     printed, found = imported("train", words, unused, tmp_path)

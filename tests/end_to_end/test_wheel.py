@@ -55,7 +55,7 @@ def test_the_installed_commands_work_from_any_folder(wheel: Path, tmp_path: Path
     assert "gan-lightning trains a GAN" in call("gan-train", "--help")
     assert "_target_: gan_lightning.networks.DCGANGenerator" in call("gan-train", "--cfg", "job")
     tiny = ["data.image_size=8", "model.generator.width=4", "model.discriminator.backbone.width=4", "trainer=cpu"]
-    tiny += ["metrics=[]", "logger=[csv]", "max_kimg=0.064", "callbacks=[limit,checkpoint]", "hydra.run.dir=run"]
+    tiny += ["metrics=[]", "logger=[csv]", "max_kimg=0.064", "callbacks=[limit,checkpoint]", "run_dir=run"]
     assert "gan-generate ckpt=run" in call("gan-train", *tiny)
     call("gan-generate", "ckpt=run", "n=4", "out=samples.png")
     assert (there / "samples.png").stat().st_size > 0

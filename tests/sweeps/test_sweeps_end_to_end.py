@@ -26,7 +26,7 @@ class Notes(Callback):
 TINY = (
     *("data=ring", "data.num_points=1000", "trainer.accelerator=cpu", "trainer.devices=2"),
     *("trainer.limit_train_batches=2", "max_epochs=1", "evaluation.num_fakes=500", "callbacks=[sample_grid]"),
-    *("logger=[]", "+callbacks.notes._target_=notes.Notes", "hydra.sweep.dir=sweep"),
+    *("logger=[]", "+callbacks.notes._target_=notes.Notes", "run_dir=sweep"),
 )
 
 
