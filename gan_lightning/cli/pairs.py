@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.cli.objects import located
+from gan_lightning.cli.objects import build, located
 from gan_lightning.cli.values import parameters_of
 from gan_lightning.errors import UserError
 
@@ -25,6 +25,7 @@ def check(config: DictConfig) -> None:
     check_batch_norm(config)
     check_partners(config)
     check_images_only(config)
+    check_sign(config)
     check_head_alone(config)
 
 
@@ -107,6 +108,18 @@ def check_images_only(config: DictConfig) -> None:
         moves = node.get("augment")
         if moves is not None and getattr(located(f"regularizer.{name}.augment", moves._target_), "images_only", False):
             raise UserError(f"regularizer={name} compares images with moved ones, {model}: drop the regulariser.")
+
+
+def check_sign(config: DictConfig) -> None:
+    """Refuse a p that follows the sign of D(x) under a loss that gives the sign no meaning."""
+    augment, loss = config.get("augment"), config.loss._target_
+    if augment is None or augment.get("target") is None or getattr(build(config.loss), "decides_at_zero", True):
+        return
+    name = augment._target_.rpartition(".")[2].lower()
+    raise UserError(
+        f"augment={name} moves p by the sign of D(x), which says nothing under loss {loss.rpartition('.')[2]}: use "
+        "augment.target=null with augment.p or augment.schedule, or loss=nonsaturating, hinge or lsgan_pearson."
+    )
 
 
 def check_head_alone(config: DictConfig) -> None:

@@ -122,6 +122,11 @@ def check_batch_size(config: DictConfig) -> None:
         raise UserError(
             f"model.accumulate={pieces} is more than a process has images in a batch: at most {size // number}."
         )
+    if pieces > 0 and size // number % pieces:
+        raise UserError(
+            f"model.accumulate={pieces} does not cut a process's {size // number} images into equal pieces: take "
+            f"data.batch_size={max(size // number // pieces, 1) * pieces * number}, say."
+        )
     pack = OmegaConf.select(config, "model.discriminator.pack") or 1
     parts = pack * number * pieces
     if pack > 1 and size % parts:

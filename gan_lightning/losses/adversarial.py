@@ -18,10 +18,12 @@ class AdversarialLoss:
 
     needs_real: whether the generator's loss reads the real logits.
     logits_are_log_odds: whether sigmoid(logit) is the discriminator's belief that an image is real.
+    decides_at_zero: whether a logit's sign says what the discriminator takes an image for; ADA and APA follow it.
     """
 
     needs_real: ClassVar[bool] = False
     logits_are_log_odds: ClassVar[bool] = True
+    decides_at_zero: bool = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return what the discriminator minimises."""
@@ -97,6 +99,7 @@ class LeastSquares(SeparableLoss):
 
     def __init__(self, fake_target: float = 0.0, real_target: float = 1.0, generator_target: float = 1.0) -> None:
         self.fake_target, self.real_target, self.generator_target = fake_target, real_target, generator_target
+        self.decides_at_zero = fake_target < 0 < real_target
 
     def of_real(self, logits: Tensor) -> Tensor:
         """Return half the squared distance to b."""
@@ -133,6 +136,7 @@ class Wasserstein(SeparableLoss):
     """f - r and -f: the critic estimates the earth mover's distance. Arjovsky et al. 2017, arXiv 1701.07875."""
 
     logits_are_log_odds = False
+    decides_at_zero = False  # a constant added to all scores changes nothing
 
     def of_real(self, logits: Tensor) -> Tensor:
         """Return minus the mean score."""
@@ -152,6 +156,7 @@ class Relativistic(AdversarialLoss):
 
     needs_real = True
     logits_are_log_odds = False
+    decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return -log sigmoid(r - f)."""
@@ -171,6 +176,7 @@ class RelativisticAverage(AdversarialLoss):
 
     needs_real = True
     logits_are_log_odds = False
+    decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the cost of (r - mean f) and of (mean r - f), summed."""
@@ -210,6 +216,7 @@ class DualContrastive(AdversarialLoss):
     """
 
     needs_real = True
+    decides_at_zero = False
     logits_are_log_odds = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -43,6 +43,8 @@ RING = "data=ring data.num_points=1000"
 PENALTIES = ("gradient_penalty", "gradient_penalty_one_sided", "max_gradient_penalty")
 SMOOTHED = "loss.real_label is not an option of the loss that is chosen, but of loss=minimax, loss=nonsaturating"
 UNSMOOTHED = [p.stem for p in CONF.glob("loss/*.yaml") if "real_label" not in OmegaConf.load(p)]
+ADAPTIVE = ("ada", "apa")
+SIGNLESS = ("lsgan", "wasserstein", "relativistic", "relativistic_average_hinge", "dual_contrastive")
 REFUSED = {
     **{f"regularizer=[{name}]": "backbone.norm=layer (or none), or drop the regulariser" for name in PENALTIES},
     "model=fastgan data.image_size=16 regularizer=[gradient_penalty]": "which batch norm in the discriminator mixes",
@@ -56,6 +58,9 @@ REFUSED = {
     **{f"model={m} data.image_size={s}": f"images of {sizes} pixels" for m, sizes in SIZED.items() for s in (7, 20)},
     "model.discriminator.pack=3": "data.batch_size=16 cannot be divided into packs of 3",
     "model.discriminator.pack=4 data.batch_size=64 model.accumulate=32": "in 32 equal parts (processes times",
+    "data.batch_size=5 model.accumulate=2": "does not cut a process's 5 images into equal pieces: take data.batch_size=4",
+    **{f"augment={name} model=r3gan": "the sign of D(x), which says nothing under loss Relativistic" for name in ADAPTIVE},
+    **{f"augment=ada loss={name}": "use augment.target=null with augment.p" for name in SIGNLESS},
     "experiment=pacgan data.batch_size=511": "packs of 2 (model.discriminator.pack) in 1 equal parts",
     "model.discriminator.pack=2 trainer.devices=2 data.batch_size=6": "in 2 equal parts",
     "model.discriminator.pack=2 conditioning=infogan": "puts images of any classes and codes together",
