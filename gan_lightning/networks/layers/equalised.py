@@ -67,9 +67,13 @@ class EqualisedConv2d(nn.Module):
 
 
 def equalise_head(head: nn.Module) -> None:
-    """Give the linear layers of a head, whose input its backbone scales by 1 / sqrt(features), weights N(0, 1)."""
-    for layer in head.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    """Give the layers that read the features, which their backbone scales by 1 / sqrt(features), weights N(0, 1).
+
+    They are the first linear layer of each of the head's parts; what comes later in a part reads inputs of unit size.
+    """
+    for part in head.children():
+        first = next((layer for layer in part.modules() if isinstance(layer, nn.Linear)), None)
+        if first is not None:
+            nn.init.normal_(first.weight)
+            if first.bias is not None:
+                nn.init.zeros_(first.bias)
