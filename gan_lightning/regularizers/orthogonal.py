@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
 
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Regularizer
@@ -16,10 +15,13 @@ if TYPE_CHECKING:
     from gan_lightning.training.step import Step
 
 
-class Orthogonal(Regularizer):
-    """weight * sum |W W^T (1 - I)|^2 over a network's weights W (outputs x inputs): orthogonal filters of any length.
+NO_FILTERS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)  # their weights can be matrices, too
 
-    Brock et al. 2018, arXiv 1809.11096.
+
+class Orthogonal(Regularizer):
+    """weight * sum |W W^T (1 - I)|^2 over the weights W (outputs x inputs) of a network's linear layers, convolutions.
+
+    Orthogonal filters of any length; embeddings are left out. Brock et al. 2018, arXiv 1809.11096.
 
     player: "generator", as in the paper, or "discriminator".
     """
@@ -34,21 +36,41 @@ class Orthogonal(Regularizer):
         """Return the sum of the squared products of different filters of the same layer."""
         network = step.generator if self.player == "generator" else step.discriminator
         with torch.autocast(step.batch["image"].device.type, enabled=False):
-            products = [matrix @ matrix.T for matrix in matrices(network)]
-            return torch.stack([p.square().sum() - p.diagonal().square().sum() for p in products]).sum()
+            products = [matrix @ matrix.mT for matrix in matrices(network)]
+            if not products:
+                raise UserError(
+                    f"regularizer=orthogonal finds no linear layer or convolution in {type(network).__name__}: drop it."
+                )
+            return torch.stack([p.square().sum() - p.diagonal(0, -2, -1).square().sum() for p in products]).sum()
 
 
 def matrices(network: nn.Module) -> Iterator[Tensor]:
-    """Yield the weights as trained (before spectral norm) of all layers but embeddings, `(outputs, inputs)`."""
+    """Yield the weights of all linear layers and convolutions, `(groups, outputs, inputs)`, one group if not grouped.
+
+    Such a layer is whatever has a parameter `weight` of two dimensions or more and is no embedding and no norm: the
+    user's own, too. Biases, constants and strengths have other names.
+    """
     for layer in network.modules():
-        if isinstance(layer, nn.Embedding | ParametrizationList):
-            continue
-        transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
-        for weight in _weights(layer):
-            yield (weight.transpose(0, 1) if transposed else weight).flatten(1)
+        weight = None if isinstance(layer, NO_FILTERS) else effective_weight(layer)
+        if weight is not None and weight.ndim > 1:
+            yield _grouped(layer, weight).flatten(2)
 
 
-def _weights(layer: nn.Module) -> Iterator[Tensor]:
-    parametrized = getattr(layer, "parametrizations", {})
-    own = [*layer.parameters(recurse=False), *(parametrized[name].original for name in parametrized)]
-    return (weight for weight in own if weight.ndim > 1)
+def effective_weight(layer: nn.Module) -> Tensor | None:
+    """Return a layer's own weight: an equalised one scaled as it is used, one under spectral norm as it is trained."""
+    parameters, parametrized = layer._parameters, getattr(layer, "parametrizations", {})
+    weight: Any = parameters.get("weight", parameters.get("weight_orig"))  # that is PyTorch's old spectral norm's
+    if "weight" in parametrized:
+        trained = parametrized["weight"]
+        weight = trained.original if hasattr(trained, "original") else layer.weight  # weight norm's is in two parts
+    if not isinstance(weight, Tensor):
+        return None
+    scale = getattr(layer, "scale", None)
+    return weight * scale if isinstance(scale, float) else weight
+
+
+def _grouped(layer: nn.Module, weight: Tensor) -> Tensor:
+    """Return `(groups, outputs, inputs, ...)`: filters of different groups have nothing in common."""
+    weight = weight.unflatten(0, (getattr(layer, "groups", 1), -1))
+    transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+    return weight.transpose(1, 2) if transposed else weight

@@ -1,4 +1,4 @@
-"""Consistency in images and latents, LeCam and orthogonal weights, against values by hand."""
+"""Consistency in images and latents, and LeCam, against values by hand."""
 
 import pytest
 import torch
@@ -15,9 +15,7 @@ from gan_lightning.regularizers import (
     LatentConsistency,
     LatentDiversity,
     LeCam,
-    Orthogonal,
 )
-from gan_lightning.regularizers.orthogonal import matrices
 from tests.augment.streams import step
 from tests.conftest import fit
 
@@ -134,33 +132,3 @@ def test_lecams_running_means_are_in_the_checkpoint():
     fit(module, Ring(num_points=512, batch_size=64), batches=3)
     saved = module.state_dict()
     assert saved["regularizer_state.lecam.real"] != 0 and saved["regularizer_state.lecam.fake"] != 0
-
-
-class Two:
-    """A step of two networks and a batch on the CPU."""
-
-    def __init__(self, network):
-        self.generator = self.discriminator = network
-        self.batch = {"image": torch.zeros(1)}
-
-
-@pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_orthogonal_weights_by_hand(player):
-    layer = nn.Linear(2, 2)
-    layer.weight.data = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
-    assert Orthogonal(0.5, player)(Two(layer)).item() == pytest.approx(1.0)  # 2 beta
-    layer.weight.data = 3 * torch.linalg.qr(torch.randn(2, 2))[0]
-    assert Orthogonal(0.5, player)(Two(layer)).item() == pytest.approx(0, abs=1e-9)  # of any length
-
-
-def test_orthogonal_reads_every_layers_filters_as_trained():
-    """Rows are outputs, also of transposed convolutions; embeddings, biases and norms do not count."""
-    normed = nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 5, 3))
-    network = nn.Sequential(nn.ConvTranspose2d(4, 6, 2), normed, nn.BatchNorm2d(5), nn.Embedding(9, 9))
-    assert [tuple(matrix.shape) for matrix in matrices(network)] == [(6, 16), (5, 27)]
-    assert list(matrices(network))[1].data_ptr() == normed.parametrizations.weight.original.data_ptr()
-
-
-def test_orthogonal_of_neither_player_is_a_sentence():
-    with pytest.raises(UserError, match="neither generator nor discriminator"):
-        Orthogonal(player="both")
