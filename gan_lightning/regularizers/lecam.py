@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Regularizer
+from gan_lightning.regularizers.running import RunningMean
 
 if TYPE_CHECKING:
     from gan_lightning.training.step import Step
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 class LeCam(Regularizer, nn.Module):
     """weight * (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), a the logits' running means, these logits included.
 
-    The running means are part of the checkpoint and shared by all processes. Tseng et al. 2021, arXiv 2104.03310, whose
-    released code counts D(x) above a_fake and D(G(z)) below a_real only.
+    The running means are part of the checkpoint, shared by all processes, and move once for all pieces of a batch.
+    Tseng et al. 2021, arXiv 2104.03310, whose released code counts D(x) above a_fake and D(G(z)) below a_real only.
 
     decay: what a running mean keeps in a step.
     start: iterations before the penalty counts; until then the running means are the batch's.
@@ -37,13 +38,15 @@ class LeCam(Regularizer, nn.Module):
         self.decay, self.start = decay, start
         self.register_buffer("real", torch.zeros(()))
         self.register_buffer("fake", torch.zeros(()))
+        self._running = RunningMean()
 
     def penalty(self, step: Step) -> Tensor:
         """Return the two mean squared distances' sum, after moving the running means."""
         real, fake = step.real_logits.float(), step.fake_logits.float()
         share = 1 - self.decay if step.iteration > self.start else 1.0
         means = step.average(torch.stack([real.mean(), fake.mean()]))
-        self.real.lerp_(means[0], share)
-        self.fake.lerp_(means[1], share)
+        means = self._running.moved(torch.stack([self.real, self.fake]), means, share, step)
+        self.real.copy_(means[0])
+        self.fake.copy_(means[1])
         distances = (real - self.fake).square().mean() + (fake - self.real).square().mean()
         return distances * float(step.iteration >= self.start)

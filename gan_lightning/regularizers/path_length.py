@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gan_lightning.errors import UserError
 from gan_lightning.networks.styles import StyleGenerator
 from gan_lightning.regularizers.base import Regularizer
+from gan_lightning.regularizers.running import RunningMean
 
 if TYPE_CHECKING:
     from gan_lightning.training.step import Step
@@ -22,7 +23,8 @@ class PathLength(Regularizer, nn.Module):
     The norm is the root of the mean over layers of the squared norm in each. Karras et al. 2019, arXiv 1912.04958.
 
     needs_styles: a generator without them is refused before training.
-    decay: what a step puts into the running mean `mean`, which is part of the checkpoint and shared by all processes.
+    decay: what a step puts into the running mean `mean`, which is part of the checkpoint, shared by all processes, and
+        moves once for all pieces of a batch.
     batch_shrink: of the batch every this many-th sample is used.
     """
 
@@ -40,11 +42,12 @@ class PathLength(Regularizer, nn.Module):
             )
         self.decay, self.batch_shrink = decay, batch_shrink
         self.register_buffer("mean", torch.zeros(()))
+        self._running = RunningMean()
 
     def penalty(self, step: Step) -> Tensor:
         """Return the mean squared distance of the path lengths to their running mean, after moving that."""
         lengths = self._lengths(step)
-        self.mean.lerp_(step.average(lengths.mean()), self.decay)
+        self.mean.copy_(self._running.moved(self.mean, step.average(lengths.mean()), self.decay, step))
         return (lengths - self.mean).square().mean()
 
     def _lengths(self, step: Step) -> Tensor:
