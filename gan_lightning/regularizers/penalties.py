@@ -40,6 +40,8 @@ class ZeroCenteredPenalty(Regularizer):
 class R1(ZeroCenteredPenalty):
     """(weight / 2) E |grad D(x)|^2 on real images; weight is the paper's gamma."""
 
+    # Batch norm in D couples the samples here as well, but is accepted on purpose: the field combines the two. Gradient
+    # penalties refuse it, since they hold each sample's own norm to a target.
     side = "real"
     differentiates = frozenset({"real"})
 
