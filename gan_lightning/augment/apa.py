@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class APA(Adaptive):
     """Passes off generated images as real ones with probability p, to deceive an overfitting discriminator.
 
-    They are made of latents of their own, with the labels of the images that they replace. Jiang et al. 2021,
-    arXiv 2111.06849. Arguments as of Adaptive.
+    They are made of latents, and of whatever else a generator takes, of their own, with the labels of the images that
+    they replace. Jiang et al. 2021, arXiv 2111.06849. Arguments as of Adaptive.
     """
 
     images_only = False
@@ -33,5 +33,6 @@ class APA(Adaptive):
         images = step.batch["image"]
         deceive = per_sample(step.uniform("deception") < self.p, images)
         with torch.no_grad():
-            pseudo = step.generate(step.fresh_latents("pseudo latents"), step.labels)
+            latents, inputs = step.fresh_latents("pseudo latents"), step.fresh_inputs("pseudo inputs")
+            pseudo = step.generate(latents, step.labels, inputs)
         return torch.where(deceive, pseudo.to(images.dtype), images)

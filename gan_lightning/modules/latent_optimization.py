@@ -14,7 +14,8 @@ class LatentOptimization:
     """z' = z + step_size g / (damping + |g|^2), g the gradient of D(G(z)) by z: a damped natural-gradient step.
 
     Wu, Donahue, Balduzzi, Simonyan and Lillicrap 2019, arXiv 1912.00953. Both players' gradients flow through the
-    step, and both losses get weight * E |z' - z|^2. Latents drawn uniformly, as the paper's, stay in their range.
+    step, and both losses get weight * E |z' - z|^2. Latents drawn uniformly, as the paper's, stay in their range,
+    and InfoGAN's codes as they were drawn.
 
     damping: None takes the plain gradient step z + step_size g.
     share: of the batch takes the step, the rest stays as drawn.

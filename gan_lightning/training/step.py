@@ -60,7 +60,7 @@ class Step:
     low_precision: forwards run under autocast or compiled, so penalties need a float32 pass of their own.
     progress: share of the run's images already seen (0 to 1), for whatever changes over the run.
     pairs_classes: the loss compares each fake with the real image in its place, so it is asked for the same class.
-    latent_optimizer: moves the drawn latents before they are used, None to use them as drawn.
+    latent_optimizer: moves the drawn latents, but for codes, before they are used; None to use them as drawn.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Step:
     @property
     def generator_inputs(self) -> dict[str, Tensor]:
         """Further inputs `(N, ...)` by name that the generator takes in training, such as a second latent to mix."""
-        return self._cached("generator_inputs", set(), self._draw_generator_inputs)
+        return self._cached("generator_inputs", set(), lambda: self.fresh_inputs("generator inputs"))
 
     def average(self, value: Tensor) -> Tensor:
         """Return the mean of `value` over all processes, cut off from its graph: for running statistics."""
@@ -244,10 +244,13 @@ class Step:
         """Run the discriminator on images in the place of "real" or "fake": with the same labels and augmentation."""
         return self._judge(self._augmented(images, which), self.labels if which == "real" else self.fake_labels)
 
-    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Run the generator uncached on `latents` `(N, latent_dim)` for classes `labels`, where it has classes."""
+    def generate(self, latents: Tensor, labels: Tensor | None, inputs: dict[str, Tensor] | None = None) -> Tensor:
+        """Run the generator uncached on `latents` `(N, latent_dim)` for classes `labels`, where it has classes.
+
+        inputs: further ones, None for those of the fakes: then images differ from the fakes by their latents alone.
+        """
         given = (labels,) if self._generator_is_conditional else ()  # a user's own may take z alone
-        return self.generator(latents, *given, **self.generator_inputs)
+        return self.generator(latents, *given, **(self.generator_inputs if inputs is None else inputs))
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         """Run the discriminator uncached, in float32 and not compiled: the way for input gradients."""
@@ -260,6 +263,12 @@ class Step:
         z = self.draw(purpose, lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
         codes = getattr(self.generator, "codes", None)
         return z if codes is None else codes.write(z, self.draw(f"codes of {purpose}", codes.draw))
+
+    def fresh_inputs(self, purpose: str) -> dict[str, Tensor]:
+        """Return further inputs of the generator of a stream of their own, drawn as `generator_inputs` are."""
+        draw = getattr(self.generator, "training_inputs", None)  # a user's own generator need not have it
+        drawn = draw(self.rows.total, self.random(purpose)) if draw is not None else {}
+        return {name: values[self.rows.start : self.rows.stop] for name, values in drawn.items()}
 
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -294,10 +303,18 @@ class Step:
         return images.detach().requires_grad_() if wanted else images
 
     def _optimize_latents(self) -> Tensor:
+        """Move the noise; codes stay as drawn, since the head asks the images for just these."""
         assert self.latent_optimizer is not None
         uniform = getattr(self.generator, "latent_distribution", "normal") == "uniform"
-        bound = UNIFORM_BOUND if uniform else None
-        return self.latent_optimizer(self.drawn_latents, self._score, self.uniform("optimized latents", 1), bound)
+        bound, codes = UNIFORM_BOUND if uniform else None, getattr(self.generator, "codes", None)
+        size = 0 if codes is None else codes.size
+        noise, told = self.drawn_latents.split([self.drawn_latents.shape[1] - size, size], dim=1)
+
+        def score(noise: Tensor) -> Tensor:
+            return self._score(torch.cat([noise, told], dim=1))
+
+        moved = self.latent_optimizer(noise, score, self.uniform("optimized latents", 1), bound)
+        return torch.cat([moved, told], dim=1)
 
     def _score(self, latents: Tensor) -> Tensor:
         """Return the logits of what the generator makes of `latents`, in float32 and not compiled."""
@@ -309,11 +326,6 @@ class Step:
     def _draw_labels(self) -> Tensor:
         classes, device = self.generator.num_classes, self.batch["image"].device
         return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
-
-    def _draw_generator_inputs(self) -> dict[str, Tensor]:
-        draw = getattr(self.generator, "training_inputs", None)  # a user's own generator need not have it
-        drawn = draw(self.rows.total, self.random("generator inputs")) if draw is not None else {}
-        return {name: values[self.rows.start : self.rows.stop] for name, values in drawn.items()}
 
     def _generate(self) -> Tensor:
         return self.generate(self.latents, self.fake_labels)

@@ -7,7 +7,7 @@ from gan_lightning import GAN
 from gan_lightning.augment import ADA, APA
 from gan_lightning.data import Digits
 from gan_lightning.errors import UserError
-from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator
+from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator, StyleGAN2Generator
 from gan_lightning.regularizers import R1
 from gan_lightning.training.schedules import Cosine
 from tests.augment.streams import Score, step
@@ -138,6 +138,21 @@ def test_apa_replaces_a_share_p_of_the_reals_by_fakes_of_their_own(p, share):
     assert not made.real.requires_grad
     pseudo = made.generate(made.fresh_latents("pseudo latents"), None)
     torch.testing.assert_close(made.real[replaced], pseudo[replaced])
+
+
+def test_apas_pseudo_images_share_nothing_with_the_fakes_in_their_place():
+    """Where styles mix, neither latent and no crossover: else D could tell a pair by what it has in common."""
+    torch.manual_seed(0)
+    generator = StyleGAN2Generator(8, 3, latent_dim=4, style_dim=4, mapping_layers=1, channel_max=4, mixing=1.0)
+    asked = []
+    generator.register_forward_pre_hook(lambda _, z, further: asked.append({"z": z[0], **further}), with_kwargs=True)
+    made = step(augment=APA(p=1.0), generator=generator, count=64)
+    made.real, made.fake  # noqa: B018
+    pseudo, fake = asked
+    for name in ("z", "second"):
+        assert not torch.isin(pseudo[name], torch.cat([fake["z"], fake["second"]])).any()
+    crossovers = torch.stack([pseudo["crossover"], fake["crossover"]]).double()
+    assert generator.num_styles > 2 and torch.corrcoef(crossovers)[0, 1].abs() < 0.4
 
 
 def test_r1_takes_the_gradient_at_what_passes_for_real():

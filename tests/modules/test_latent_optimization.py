@@ -1,6 +1,7 @@
 """LOGAN's step on the latents: closed forms, both players' gradients through it, and no step as the plain game."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from gan_lightning.data import Ring
 from gan_lightning.errors import UserError
 from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks import Discriminator, MLP2dBackbone, MLP2dGenerator
+from gan_lightning.networks.heads import InfoHead
 from gan_lightning.regularizers import R1, R2
 from gan_lightning.training.step import Step
 from tests.conftest import fit
@@ -82,6 +84,27 @@ def test_the_cost_is_the_steps_squared_length():
     optimizer = LatentOptimization(step_size=0.5, damping=None, share=1.0, weight=10.0)
     step, *_ = game("generator", optimizer)
     assert optimizer.cost(step.latents, step.drawn_latents).item() == pytest.approx(10 * (0.5 * 0.3 * 0.7) ** 2)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_codes_stay_as_drawn_and_are_targets_without_a_graph(distribution):
+    """Q is asked for the codes that were drawn: moved ones would not be one-hot, and would run towards Q's answer."""
+    torch.manual_seed(0)
+    critic = Discriminator(MLP2dBackbone(width=16), partial(InfoHead, categories=(3, 2), continuous=2))
+    optimizer = LatentOptimization(step_size=10.0, damping=None, share=1.0)
+    module = GAN(MLP2dGenerator(latent_dim=9, width=16), critic, latent_optimization=optimizer)
+    module.generator.latent_distribution = distribution
+    step = Step(module.generator, critic, {"image": torch.zeros(8, 2)}, latent_optimizer=optimizer)
+    step.begin("generator")
+    moved, drawn = step.latents, step.drawn_latents
+    assert torch.equal(moved[:, 2:], drawn[:, 2:]) and (moved[:, :2] != drawn[:, :2]).any(1).all()
+    assert set(moved[:, 2:7].unique().tolist()) == {0.0, 1.0}
+    assert optimizer.cost(moved, drawn) > 0
+
+    told = drawn.clone().requires_grad_()
+    step.fake_output.extras["latents"] = told
+    sum(critic.head.loss(step.fake_output, None, "generator", False).values()).backward()
+    assert told.grad is None and module.generator.layers[0].weight.grad.abs().sum() > 0
 
 
 def trained(latent_optimization, **options):

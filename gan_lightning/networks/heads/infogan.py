@@ -53,7 +53,7 @@ class InfoHead(WeightedHead):
         if real:
             return {}
         answers = self.q(output.features)
-        values = self.codes.read(output.extras["latents"])
+        values = self.codes.read(output.extras["latents"].detach())  # LOGAN's latents have a graph
         discrete, free = len(self.codes.categories), self.codes.continuous
         terms = {}
         if discrete:
