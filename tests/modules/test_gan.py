@@ -18,7 +18,7 @@ from gan_lightning.networks import (
     MLP2dGenerator,
     ProjectionHead,
 )
-from gan_lightning.regularizers import R1, R2, GradientPenalty, WeightClipping
+from gan_lightning.regularizers import R1, R2, GradientPenalty, PathLength, WeightClipping
 from gan_lightning.training.schedules import LinearDecay
 from tests.conftest import fit
 
@@ -126,6 +126,16 @@ def test_a_lazy_penalty_plays_every_kth_step_k_times_as_strong():
     trainer = fit(module, ring(), batches=9, log_every=1)
     assert seen == [3, 7]
     assert [row["loss/r1"] for row in trainer.loggers[0].rows if "loss/r1" in row] == [8.0, 8.0]
+
+
+def test_a_lazy_penalty_of_the_generator_counts_its_own_steps():
+    """Two steps of the discriminator for one of the generator: each third of these is in iterations 5, 11, ..."""
+    module = points_gan(regularizers={"path_length": PathLength(weight=2.0, every=3)}, d_steps=2)
+    seen = []
+    module.regularizers["path_length"].penalty = lambda step: seen.append(step.iteration) or step.fake.mean() * 0 + 1
+    trainer = fit(module, ring(), batches=13, log_every=1)
+    assert seen == [5, 11]
+    assert [row["loss/path_length"] for row in trainer.loggers[0].rows if "loss/path_length" in row] == [6.0, 6.0]
 
 
 def sgd(parameters):
