@@ -20,6 +20,7 @@ from gan_lightning.networks.base import (
     required,
 )
 from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm, condition_dim
+from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
 
 
 def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
@@ -103,6 +104,7 @@ class DCGANBackbone(Backbone):
     """Strided 4x4 convolutions with leaky ReLU 0.2, no norm on the first; a head makes the logits.
 
     norm: "batch" as in the paper; "layer" or "none" under a gradient penalty, since batch norm couples samples.
+    spectral_norm: on all weights, the head's too; with norm "none" SNGAN's (Miyato et al. 2018, arXiv 1802.05957).
     label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
@@ -114,6 +116,7 @@ class DCGANBackbone(Backbone):
         width: int = 64,
         max_width: int = 1024,
         norm: str = "batch",
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         widths = _widths(image_size, width, max_width, "dcgan")
@@ -124,12 +127,17 @@ class DCGANBackbone(Backbone):
             layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.layers = nn.Sequential(*layers)
         self.feature_dim, self.head_bias, self.label_maps = widths[-1] * 16, norm == "none", label_maps
+        self.spectral_norm = spectral_norm
         initialise_normal(self)
+        if spectral_norm:
+            spectrally_normalise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
         return self.layers(images).permute(0, 2, 3, 1).flatten(1)  # without a copy from channels-last memory
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw the head's weights as the paper draws all weights."""
+        """Draw the head's weights as the paper draws all weights, and normalise them as the backbone's own."""
         initialise_normal(head)
+        if self.spectral_norm:
+            normalise_head(head)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
+from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
 
 
 class MLPGenerator(Generator):
@@ -61,7 +62,10 @@ class Maxout(nn.Module):
 
 
 class MLPBackbone(Backbone):
-    """Two maxout layers with dropout: keeps 0.8 of the input and 0.5 of the hidden units."""
+    """Two maxout layers with dropout: keeps 0.8 of the input and 0.5 of the hidden units.
+
+    spectral_norm: on all weights, the head's too (Miyato et al. 2018, arXiv 1802.05957).
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class MLPBackbone(Backbone):
         pieces: int = 5,
         input_dropout: float = 0.2,
         dropout: float = 0.5,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         widths = [(channels + label_maps) * image_size**2, *hidden]
@@ -79,16 +84,20 @@ class MLPBackbone(Backbone):
         for before, after in pairwise(widths):
             layers += [Maxout(before, after, pieces), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
-        self.feature_dim, self.label_maps = widths[-1], label_maps
+        self.feature_dim, self.label_maps, self.spectral_norm = widths[-1], label_maps, spectral_norm
         _initialise_uniform(self, 0.005)
+        if spectral_norm:
+            spectrally_normalise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
         return self.layers(images)
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw the head's weights as those of the layers."""
+        """Draw and normalise the head's weights as those of the layers."""
         _initialise_uniform(head, 0.005)
+        if self.spectral_norm:
+            normalise_head(head)
 
 
 def _initialise_uniform(module: nn.Module, bound: float) -> None:

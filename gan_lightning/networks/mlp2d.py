@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
+from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
 from gan_lightning.networks.mlp import Maxout
 
 
@@ -48,15 +49,29 @@ class MLP2dBackbone(Backbone):
 
     pieces: 1 for ReLU layers, more for maxout layers of so many linear pieces (Goodfellow et al. 2013).
     channels: numbers in a point, or in a pack of points.
+    spectral_norm: on all weights, the head's too (Miyato et al. 2018, arXiv 1802.05957).
     """
 
     def __init__(
-        self, label_maps: int = 0, width: int = 128, depth: int = 3, pieces: int = 1, channels: int = 2
+        self,
+        label_maps: int = 0,
+        width: int = 128,
+        depth: int = 3,
+        pieces: int = 1,
+        channels: int = 2,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.feature_dim, self.label_maps = width, label_maps
+        self.feature_dim, self.label_maps, self.spectral_norm = width, label_maps, spectral_norm
         self.layers = nn.Sequential(*_layers(channels + label_maps, width, depth, pieces=pieces))
+        if spectral_norm:
+            spectrally_normalise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of points."""
         return self.layers(images)
+
+    def initialise_head(self, head: nn.Module) -> None:
+        """Leave the head as it is drawn, and normalise it as the backbone."""
+        if self.spectral_norm:
+            normalise_head(head)

@@ -1,11 +1,17 @@
 """Spectral normalisation against singular values, and what its buffer does when."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
+from gan_lightning.cli import build
+from gan_lightning.cli.train import train
+from gan_lightning.networks import DCGANBackbone, Discriminator, MLP2dBackbone, MLPBackbone, ProjectionHead
+from gan_lightning.networks.heads import InfoHead, LinearHead
+from gan_lightning.networks.layers.initialisation import weighted_layers
 from gan_lightning.networks.layers.spectral import spectral_norm, spectrally_normalise
 
 GIVEN = torch.tensor([[3.0, 0.0], [4.0, 5.0]])  # singular values 3 sqrt 5 and sqrt 5
@@ -98,3 +104,45 @@ def test_autocast_leaves_sigma_in_full_precision():
     expected = layer.weight
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer.weight, expected)
+
+
+# As an option of networks ---------------------------------------------------------------------------------------------
+
+PLAIN = [partial(DCGANBackbone, 16, 1, width=8), partial(MLPBackbone, 16, 1, hidden=(24, 12)), MLP2dBackbone]
+
+
+@pytest.mark.parametrize("head", [LinearHead, partial(ProjectionHead, num_classes=3), InfoHead])
+@pytest.mark.parametrize("backbone", PLAIN)
+def test_all_weights_of_backbone_and_head_have_norm_one_where_asked_for(backbone, head):
+    torch.manual_seed(0)
+    network = Discriminator(backbone(spectral_norm=True), head)
+    samples = torch.randn(8, 2) if backbone is MLP2dBackbone else torch.randn(8, 1, 16, 16)
+    for _ in range(30):
+        network(samples, torch.arange(8) % 3)
+    layers = list(weighted_layers(network))
+    assert len(layers) >= 3
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("backbone", PLAIN)
+def test_spectral_norm_adds_no_parameter_and_is_not_the_default(backbone):
+    plain, normal = Discriminator(backbone()), Discriminator(backbone(spectral_norm=True))
+    assert sum(p.numel() for p in plain.parameters()) == sum(p.numel() for p in normal.parameters())
+    assert not any("parametrizations" in name for name in plain.state_dict())
+
+
+@pytest.mark.parametrize("model", ["dcgan", "lsgan", "wgan", "wgan_gp_dcgan", "mlp"])
+def test_an_sn_dcgan_is_a_matter_of_words(model):
+    network = build.module(
+        train.compose([f"model={model}", "model.discriminator.backbone.spectral_norm=true", "run_dir=unused"])
+    ).discriminator
+    assert all(hasattr(layer, "parametrizations") for layer in weighted_layers(network))
+
+
+def test_an_sn_dcgan_trains(run_folder):
+    network = ["model=dcgan", "loss=hinge", "model.discriminator.backbone.norm=none", "regularizer=[gradient_penalty]"]
+    small = ["model.generator.width=4", "model.discriminator.backbone.width=4", "data.image_size=16"]
+    short = ["trainer.limit_train_batches=2", "max_epochs=1", "data.batch_size=8", "metrics=[]", "trainer=cpu"]
+    words = [*network, "model.discriminator.backbone.spectral_norm=true", *small, *short, f"run_dir={run_folder}"]
+    assert train(train.compose(words))["images_seen"] == 16

@@ -77,6 +77,14 @@ def spectrally_normalise(network: nn.Module, skip: tuple[type[nn.Module], ...] =
     return network
 
 
+def normalise_head(head: nn.Module) -> None:
+    """Normalise a head that is drawn, but for its embeddings: those may be zero, and a matrix of zeros has no norm."""
+    for layer in weighted_layers(head):
+        if isinstance(layer, nn.Embedding):
+            nn.init.normal_(layer.weight)
+    spectrally_normalise(head)
+
+
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Switch autocast off: it would take matrix-vector products, and so sigma, to half precision."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
