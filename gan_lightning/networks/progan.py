@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
 from gan_lightning.networks.growing import Growing, channels_at
 from gan_lightning.networks.layers.equalised import HE, EqualisedConv2d, EqualisedLinear, equalise_head
-from gan_lightning.networks.layers.minibatch import MinibatchStddev
+from gan_lightning.networks.layers.minibatch import minibatch_stddev
 from gan_lightning.networks.layers.pixel_norm import PixelNorm, pixel_norm
 from gan_lightning.networks.layers.resample import Blur, average_pool, nearest_upsample
 
@@ -71,7 +71,7 @@ class ProGANBackbone(Growing, Backbone):
     Full-size images of an earlier stage are first brought down to that stage's size.
 
     blur: low-pass filter before each halving, as in StyleGAN (Karras et al. 2018, arXiv 1812.04948).
-    group_size: samples in a group of the minibatch standard deviation.
+    group_size: samples in a group of the minibatch standard deviation, 0 for none of it.
     label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
@@ -126,8 +126,8 @@ def _halving(inputs: int, outputs: int, blur: bool) -> nn.Module:
 
 def _last_layers(width: int, group_size: int) -> nn.Module:
     return nn.Sequential(
-        MinibatchStddev(group_size),
-        EqualisedConv2d(width + 1, width, 3),
+        minibatch_stddev(group_size),
+        EqualisedConv2d(width + bool(group_size), width, 3),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
         EqualisedLinear(width * 16, width, gain=HE),

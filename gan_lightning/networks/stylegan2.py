@@ -16,7 +16,7 @@ from gan_lightning.networks.base import Backbone, DiscriminatorOutput, halvings
 from gan_lightning.networks.growing import channels_at
 from gan_lightning.networks.heads import Head
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear, equalise_head
-from gan_lightning.networks.layers.minibatch import MinibatchStddev
+from gan_lightning.networks.layers.minibatch import minibatch_stddev
 from gan_lightning.networks.layers.modulated import ModulatedConv2d
 from gan_lightning.networks.layers.resample import Downsample, Filter, Upsample
 from gan_lightning.networks.styles import Mapping, Noise, ScaledLeakyReLU, StyleGenerator
@@ -138,7 +138,7 @@ class StyleGAN2Backbone(Backbone):
     """The residual discriminator, or the plain one of ADA's small images.
 
     architecture: "resnet", or "orig" for blocks without skip connections.
-    group_size: samples in a group of the minibatch standard deviation.
+    group_size: samples in a group of the minibatch standard deviation, 0 for none of it.
     label_maps: how many one-hot label maps come in beside the image (see Discriminator).
     """
 
@@ -161,8 +161,8 @@ class StyleGAN2Backbone(Backbone):
             EqualisedConv2d(channels + label_maps, widths[0], 1, gain=1.0),
             ScaledLeakyReLU(),
             *[_Block(before, after, architecture == "resnet") for before, after in pairwise(widths)],
-            MinibatchStddev(group_size),
-            EqualisedConv2d(widths[-1] + 1, widths[-1], 3, gain=1.0),
+            minibatch_stddev(group_size),
+            EqualisedConv2d(widths[-1] + bool(group_size), widths[-1], 3, gain=1.0),
             ScaledLeakyReLU(),
             nn.Flatten(),
             EqualisedLinear(widths[-1] * 16, widths[-1]),

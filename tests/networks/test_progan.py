@@ -1,10 +1,12 @@
 """ProGAN: counts of the authors' code, growth without a jump, and the layers' closed forms."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from gan_lightning.errors import UserError
-from gan_lightning.networks import Discriminator, ProGANBackbone, ProGANGenerator
+from gan_lightning.networks import Discriminator, ProGANBackbone, ProGANGenerator, StyleGAN2Backbone
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
 from gan_lightning.networks.layers.minibatch import MinibatchStddev
 from gan_lightning.networks.layers.pixel_norm import PixelNorm, pixel_norm
@@ -204,3 +206,17 @@ def test_minibatch_stddev_of_several_channels_and_of_batches_that_do_not_divide(
     torch.testing.assert_close(maps[:, 4:, 0, 0], expected)
     assert MinibatchStddev(4)(images[:1]).shape == (1, 5, 2, 2)
     torch.testing.assert_close(MinibatchStddev(4)(images[:1])[:, 4], torch.full((1, 2, 2), 1e-4))
+
+
+@pytest.mark.parametrize("backbone", [ProGANBackbone, partial(ProGANBackbone, blur=True), StyleGAN2Backbone])
+def test_without_the_map_of_deviations_samples_are_judged_alone(backbone):
+    torch.manual_seed(0)
+    images = torch.randn(4, 1, 8, 8)
+    networks = [backbone(8, 1, channel_max=8, group_size=size) for size in (4, 0)]
+    moved = torch.cat([images[:1], images[1:] * 3])
+    with_map, without = [(network(moved) - network(images))[0].abs().max().item() for network in networks]
+    assert with_map > 1e-4 and without < 1e-6
+    counts = [sum(p.numel() for p in network.parameters()) for network in networks]
+    assert counts[0] - counts[1] == 9 * 8  # the map's column in the 3x3 convolution to 8 channels
+    with pytest.raises(UserError, match="group_size=-1 is out of range"):
+        backbone(8, 1, group_size=-1)

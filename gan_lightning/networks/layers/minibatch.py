@@ -5,6 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.errors import check_range
+
+
+def minibatch_stddev(group_size: int) -> nn.Module:
+    """Return the layer, or for groups of 0 one that appends nothing; raise UserError below."""
+    check_range("model.discriminator.backbone", 0, group_size=group_size)
+    return MinibatchStddev(group_size) if group_size else nn.Identity()
+
 
 class MinibatchStddev(nn.Module):
     """Append the mean standard deviation over a group of samples as further maps.
