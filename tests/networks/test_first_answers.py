@@ -1,4 +1,4 @@
-"""What every model's discriminator says before it has learnt anything: of no class and of no code is it sure."""
+"""What every model's discriminator says before it has learnt anything: it is not sure, of codes or of a whole batch."""
 
 import math
 from pathlib import Path
@@ -32,3 +32,42 @@ def test_infogans_q_begins_with_a_guess(model):
     terms = game.discriminator.head.loss(output, None, "discriminator", False)
     assert terms["categories"].item() == pytest.approx(math.log(10), abs=0.4)
     assert terms["continuous"].item() == pytest.approx(math.log(2 * math.pi) + 1 / 3, abs=1.2)
+
+
+def smooth(seed=0):
+    """Return 64 images that differ in their large shapes."""
+    shapes = torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(shapes, size=32, mode="bilinear").clamp(-1, 1)
+
+
+def noise():
+    return torch.rand(64, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+COMPARING = [model for model in IMAGES if model != "fastgan"]  # its logits of patches do not take these features
+
+
+@pytest.mark.parametrize("images", [smooth, noise])
+@pytest.mark.parametrize("model", COMPARING)
+def test_minibatch_discrimination_does_not_swamp_the_logits(model, images):
+    """Those of BigGAN, whose features sum a map and have size 4, may be of that size; the others' are below 2."""
+    plain = module(model).discriminator.eval()(images()).logits.abs().mean().item()
+    logits = module(model, "model.discriminator.minibatch_features=100").discriminator.eval()(images()).logits
+    assert logits.abs().mean().item() < plain + (4 if model == "biggan" else 2)
+
+
+@pytest.mark.parametrize("images", [smooth, noise])
+@pytest.mark.parametrize("model", COMPARING)
+def test_minibatch_discrimination_tells_a_collapsed_batch_from_a_diverse_one(model, images):
+    """In parts of the features' size, which runs from -1/2 for samples far apart to 1/2 for identical ones."""
+    network = module(model, "model.discriminator.minibatch_features=100").discriminator.eval()
+
+    def closeness(batch):
+        features = network(batch).features
+        return features[:, -100:] / features[:, :-100].square().mean().sqrt()
+
+    diverse, collapsed = closeness(images()), closeness(images()[:1].expand(64, -1, -1, -1))
+    assert collapsed.mean().item() == pytest.approx(0.5, abs=1e-3)
+    assert diverse.mean().item() < 0.35 and diverse.std().item() > 0.01
+    half = closeness(torch.cat([images()[:32], images()[:1].expand(32, -1, -1, -1)]))
+    assert half[32:].mean() > half[:32].mean() + 0.05  # and each sample of a batch that is half collapsed

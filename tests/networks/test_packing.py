@@ -177,13 +177,40 @@ def test_closeness_is_the_exponential_of_the_distances_to_the_others():
     torch.testing.assert_close(closeness, expected)
 
 
-def test_the_discriminator_gets_the_closeness_beside_the_features():
+def root_mean_square(values):
+    return values.square().mean().sqrt()
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_the_discriminator_gets_the_mean_closeness_at_the_size_of_the_features(count):
     torch.manual_seed(0)
     network = Discriminator(MLP2dBackbone(width=8), minibatch_features=5)
-    spread, same = torch.randn(6, 2), torch.ones(6, 2)
-    features = network(spread).features
-    assert features.shape == (6, 13) and torch.equal(features[:, :8], network.backbone.backbone(spread))
-    assert (network(same).features[:, 8:] == 5).all() and (features[:, 8:] < 5).all()
+    spread, same = torch.randn(count, 2), torch.ones(count, 2)
+    features, collapsed = network(spread).features, network(same).features
+    own = network.backbone.backbone(spread)
+    assert features.shape == (count, 13) and torch.equal(features[:, :8], own)
+    size = root_mean_square(own)
+    mean = network.backbone.closeness(own / size) / (count - 1)
+    torch.testing.assert_close(features[:, 8:], size * (mean - 0.5))
+    half = root_mean_square(collapsed[:, :8]) / 2  # identical samples are as close as can be, however many
+    torch.testing.assert_close(collapsed[:, 8:], half.expand(count, 5))
+    assert (features[:, 8:] < size / 2).all()
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_closeness_does_not_hang_on_the_size_of_the_features(factor):
+    """Another size of all features is that of the closeness too, so both sum to a logit of another size."""
+
+    class Sized(MLP2dBackbone):
+        size = 1.0
+
+        def forward(self, images):
+            return super().forward(images) * self.size
+
+    network, points = Discriminator(Sized(width=8), minibatch_features=5), torch.randn(6, 2)
+    before = network(points).features
+    network.backbone.backbone.size = factor
+    torch.testing.assert_close(network(points).features, before * factor, rtol=1e-3, atol=1e-3 * factor)
 
 
 def test_minibatch_discrimination_under_packs_trains_with_a_penalty():

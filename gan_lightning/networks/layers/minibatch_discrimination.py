@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import Backbone
+from gan_lightning.networks.layers.spectral import full_precision
 
 
 class MinibatchDiscrimination(nn.Module):
@@ -36,7 +37,13 @@ class MinibatchDiscrimination(nn.Module):
 
 
 class WithMinibatchDiscrimination(Backbone):
-    """Any backbone, its features followed by those of minibatch discrimination."""
+    """Any backbone, its features followed by those of minibatch discrimination, at the size of the backbone's own.
+
+    Backbones differ in the size of their features by a factor of a thousand, and N differs by run. So the features
+    enter at a root mean square of one over the whole batch, where their spread still counts: that of a collapsed batch
+    stays small. And each closeness comes out as the mean over the others, less a half, times that root mean square:
+    half of it for identical samples, minus half of it for those that are far apart.
+    """
 
     def __init__(self, backbone: Backbone, kernels: int = 100, kernel_dim: int = 5) -> None:
         super().__init__()
@@ -48,7 +55,12 @@ class WithMinibatchDiscrimination(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images."""
         features = self.backbone(images)
-        return torch.cat([features, self.closeness(features)], dim=1)
+        with full_precision(features.device):  # what differs between similar features is lost in half precision
+            values = features.float()
+            size = (values.square().mean() + 1e-12).sqrt()
+            closeness = self.closeness(values / size) / max(len(values) - 1, 1)
+            closeness = size * (closeness - 0.5)
+        return torch.cat([features, closeness.to(features.dtype)], dim=1)
 
     def initialise_head(self, head: nn.Module) -> None:
         """Initialise the head as the backbone does."""

@@ -36,7 +36,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the normalised weight, in its own shape."""
-        with _full_precision(weight.device):
+        with full_precision(weight.device):
             matrix = self._matrix(weight)
             u, v = self._iterate(matrix.detach(), self.n_power_iterations)
             if self.training:
@@ -85,6 +85,6 @@ def normalise_head(head: nn.Module) -> None:
     spectrally_normalise(head)
 
 
-def _full_precision(device: torch.device) -> AbstractContextManager[object]:
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Switch autocast off: it would take matrix-vector products, and so sigma, to half precision."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
