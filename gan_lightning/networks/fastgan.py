@@ -25,7 +25,7 @@ from gan_lightning.networks.base import (
     halvings,
     initialise_normal,
 )
-from gan_lightning.networks.discriminator import Discriminator
+from gan_lightning.networks.discriminator import Discriminator, packed
 from gan_lightning.networks.heads import Head, LinearHead
 from gan_lightning.networks.layers.resample import average_pool
 from gan_lightning.networks.layers.spectral import spectrally_normalise
@@ -177,11 +177,14 @@ class FastGANDiscriminator(Discriminator):
     """A FastGANBackbone under a head, and the decoders for regularizer=reconstruction.
 
     head: one without classes becomes the paper's, 5x5 logits of 4x4 windows; others see the flattened map.
+    pack: judges this many images together, see Discriminator; the decoders then decode them together too.
     """
 
-    def __init__(self, backbone: FastGANBackbone, head: Callable[..., Head] = LinearHead) -> None:
+    def __init__(self, backbone: FastGANBackbone, head: Callable[..., Head] = LinearHead, pack: int = 1) -> None:
         plain = getattr(head, "func", head) is LinearHead
-        super().__init__(backbone, partial(PatchHead, side=backbone.smallest) if plain else head)
+        super().__init__(backbone, partial(PatchHead, side=backbone.smallest) if plain else head, pack)
+        assert isinstance(self.backbone, FastGANBackbone)
+        backbone = self.backbone  # for packs it is a new one
         larger, smaller = backbone.map_widths
         self.part_size, self.whole_size = min(DECODED, backbone.image_size // 2), min(DECODED, backbone.image_size)
         self.part_decoder = _decoder(larger, backbone.channels, backbone.smallest, self.part_size)
@@ -192,6 +195,7 @@ class FastGANDiscriminator(Discriminator):
     ) -> DiscriminatorOutput:
         """Score images `(N, C, H, W)`; the extras "images", "larger map" and "smaller map" are for `reconstruct`."""
         assert isinstance(self.backbone, FastGANBackbone)
+        images = packed(images, self.pack) if self.pack > 1 else images
         shown = concatenate_labels(images, labels, self.backbone.label_maps) if self.backbone.label_maps else images
         larger, smaller = self.backbone.maps(shown)
         output = self.head(self.backbone.last(smaller), labels)
@@ -201,10 +205,12 @@ class FastGANDiscriminator(Discriminator):
     def reconstruct(self, output: DiscriminatorOutput, which: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return (decoded, true) pairs of this forward's images: the whole, and of each image one quadrant.
 
-        which: `(N,)` the quadrant, 0 to 3, that is decoded from the same quadrant of the larger map.
+        which: `(N,)` the quadrant, 0 to 3, that is decoded from the same quadrant of the larger map; of packs the first
+            N / pack numbers are used.
         """
         images, larger, smaller = (output.extras[name] for name in ("images", "larger map", "smaller map"))
         whole = average_pool(images, images.shape[-1] // self.whole_size)
+        which = which[: len(images)]
         part = quadrants(images, which)
         part = average_pool(part, part.shape[-1] // self.part_size)
         return [(self.whole_decoder(smaller), whole), (self.part_decoder(quadrants(larger, which)), part)]

@@ -21,6 +21,7 @@ from gan_lightning.networks import (
     FastGANGenerator,
     ProjectionHead,
 )
+from gan_lightning.networks.discriminator import packed
 from gan_lightning.networks.fastgan import PatchHead, SkipLayerExcitation, quadrants
 from gan_lightning.regularizers import Reconstruction
 from gan_lightning.training.step import Step
@@ -158,6 +159,22 @@ def test_the_discriminator_learns_to_reconstruct():
     assert rows[-1]["loss/reconstruction"] < 0.8 * rows[0]["loss/reconstruction"]
 
 
+def test_packs_are_judged_and_decoded_together():
+    torch.manual_seed(0)
+    judge = FastGANDiscriminator(FastGANBackbone(32, 3, width=4, norm="none"), pack=2).eval()
+    images = torch.randn(4, 3, 32, 32)
+    output = judge(images)
+    changed = images.clone()
+    changed[3] = 0
+    others = judge(changed).logits
+    assert output.logits.shape == (2, 5, 5)
+    torch.testing.assert_close(others[0], output.logits[0], atol=1e-6, rtol=1e-3)
+    assert (others[1] - output.logits[1]).abs().max() > 1e-4
+    (whole, true), (part, true_part) = judge.reconstruct(output, torch.tensor([0, 3, 1, 1]))
+    assert torch.equal(true, packed(images, 2)) and whole.shape == true.shape == (2, 6, 32, 32)
+    assert torch.equal(true_part[1], true[1, :, 16:, 16:]) and part.shape == true_part.shape
+
+
 def test_weights_load_into_a_new_network():
     networks = [FastGANGenerator(16, 3, width=4).eval() for _ in range(2)]
     z = torch.randn(2, 256)
@@ -166,8 +183,8 @@ def test_weights_load_into_a_new_network():
     torch.testing.assert_close(*[network(z) for network in networks])
 
 
-@pytest.mark.parametrize("conditioning", ["none", "projection"])
-def test_the_recipe_trains_and_its_generator_loads(conditioning, run_folder):
+@pytest.mark.parametrize("words", ["conditioning=none", "conditioning=projection", "model.discriminator.pack=2"])
+def test_the_recipe_trains_and_its_generator_loads(words, run_folder):
     tiny = [
         "model.generator.width=4",
         "model.discriminator.backbone.width=4",
@@ -175,7 +192,7 @@ def test_the_recipe_trains_and_its_generator_loads(conditioning, run_folder):
         "data.batch_size=8",
     ]
     short = ["metrics=[]", "trainer=cpu", "trainer.devices=1", "trainer.limit_train_batches=2", "max_epochs=1"]
-    config = train.compose(["model=fastgan", f"conditioning={conditioning}", *tiny, *short])
+    config = train.compose(["model=fastgan", words, *tiny, *short])
     config.run_dir = str(run_folder)
     assert train(config)["images_seen"] == 16
     assert gan_lightning.load(run_folder).sample(3).shape == (3, 1, 16, 16)
