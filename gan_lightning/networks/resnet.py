@@ -101,7 +101,7 @@ class ResNetBackbone(Backbone):
     width, layout: channels of the maps, see discriminator_widths.
     wide: blocks' hidden maps have as many channels as their outputs, else as their inputs.
     pooling: "sum" (SNGAN and after) or "mean" (WGAN-GP).
-    spectral_norm: on all weights, the head's too.
+    spectral_norm: on all weights that images pass, the head's too; not on a class's mapping (MappedProjectionHead).
     attention: the largest map of at most this side (and half the image) attends to itself; None for none.
     initialisation: "glorot" or "orthogonal".
     """

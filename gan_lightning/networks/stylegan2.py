@@ -183,6 +183,9 @@ class MappedProjectionHead(Head):
 
     Karras et al. 2020, arXiv 2006.06676, after Miyato and Koyama 2018, arXiv 1802.05637.
 
+    Under spectral norm the linear layer is normalised; the mapping is not, since it sees classes and no images: eight
+    layers of norm one, as they are drawn, would leave next to nothing of the class, and so of the logit.
+
     embedding_dim: of the mapping, None for the features'.
     mapping_layers: of the class's mapping.
     """

@@ -12,7 +12,9 @@ from gan_lightning.networks import (
     DCGANBackbone,
     DCGANGenerator,
     Discriminator,
+    EmbeddedClassHead,
     LinearHead,
+    MappedProjectionHead,
     MLP2dBackbone,
     MLP2dGenerator,
 )
@@ -48,7 +50,7 @@ ALL = [LinearHead, InfoHead, *CLASSED]
 
 def game(head, **options):
     torch.manual_seed(0)
-    conditional = 10 if head in CLASSED else 0
+    conditional = 10 if head.needs_labels else 0
     small = {"embedding_dim": 6} if head in (ContraHead, ReACHead) else {}
     discriminator = Discriminator(
         DCGANBackbone(8, 1, width=8), lambda **sizes: head(**sizes, num_classes=conditional, **small)
@@ -127,7 +129,7 @@ def test_real_and_fake_terms_of_one_name_add_up():
     assert scalars["loss/classification_generator"] == pytest.approx(math.log(10), abs=1e-5)
 
 
-@pytest.mark.parametrize("head", ALL, ids=lambda head: head.__name__)
+@pytest.mark.parametrize("head", [*ALL, EmbeddedClassHead, MappedProjectionHead], ids=lambda head: head.__name__)
 def test_every_head_goes_with_spectral_norm(head):
     """As a backbone's `initialise_head` does it: draw all weights first, for a matrix of zeros has no norm."""
     module = game(head)
