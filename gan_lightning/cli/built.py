@@ -101,5 +101,5 @@ def check_groups(module: Any, data: Any, parts: int) -> None:
         raise UserError(
             f"The discriminator's minibatch standard deviation compares groups of 2 to {max(wanted)} samples, into "
             f"which the {rows} that data.batch_size={size} lets through at a time cannot be divided: take "
-            f"data.batch_size={(rows + 1) * pack * parts}, or model.discriminator.backbone.group_size=1 to go without."
+            f"data.batch_size={(rows + 1) * pack * parts}, or model.discriminator.backbone.group_size=0 to go without."
         )

@@ -118,7 +118,8 @@ def check_sign(config: DictConfig) -> None:
     name = augment._target_.rpartition(".")[2].lower()
     raise UserError(
         f"augment={name} moves p by the sign of D(x), which says nothing under loss {loss.rpartition('.')[2]}: use "
-        "augment.target=null with augment.p or augment.schedule, or loss=nonsaturating, hinge or lsgan_pearson."
+        "augment.target=null with augment.p or augment.schedule, or a loss of any model that decides at zero: "
+        "nonsaturating, hinge, lsgan_pearson."
     )
 
 

@@ -85,9 +85,7 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     if config.resume is not None:
         return resume.last_checkpoint(folder)
     if first_process() and any((folder / name).exists() for name in OF_A_RUN):
-        raise UserError(
-            f"{folder} holds a run already: resume={folder} continues it, run_dir=... starts another."
-        )
+        raise UserError(f"{folder} holds a run already: resume={folder} continues it, run_dir=... starts another.")
     if config.ckpt_path is None:
         return None
     path = Path(str(config.ckpt_path)).expanduser()

@@ -19,7 +19,7 @@ from gan_lightning.errors import UserError, suggest
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 MISSING = "???"
-MAY_BE_ZERO = ("continuous",)  # of a network's counts, beside those that are 0 by default
+MAY_BE_ZERO = ("continuous", "group_size")  # of a network's counts, beside those that are 0 by default
 
 
 def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Callable[..., Any]) -> None:

@@ -102,10 +102,13 @@ class StyleGenerator(Generator):
     ) -> Tensor:
         """Return the styles `(N, num_styles, style_dim)` of z: the same w for every layer.
 
-        From layer number `crossover` `(N,)` on they are those of the latents `second` `(N, latent_dim)` instead.
+        From layer number `crossover` `(N,)` on they are those of the latents `second` `(N, latent_dim)` instead, whose
+        InfoGAN codes are those of z.
         """
         w = self.mapping(z, labels, track=True)[:, None]
         if second is not None and crossover is not None:
+            if self.codes is not None:  # which InfoGAN's head reads back from the whole image
+                second = torch.cat([second[:, : -self.codes.size], z[:, -self.codes.size :]], dim=1)
             layers = torch.arange(self.num_styles, device=z.device)
             first = (layers < crossover[:, None])[:, :, None]
             return torch.where(first, w, self.mapping(second, labels)[:, None])

@@ -23,14 +23,14 @@ REFUSED = {
     **{f"model={model} regularizer=[weight_clipping]": "so that scores would die: use regularizer=[gradient_penalty]"
        for model in ("progan", "stylegan", "stylegan2")},
     "model=stylegan2 data.batch_size=7": f"{FIXED}7 that data.batch_size=7 lets through at a time cannot be divided",
-    "model=stylegan2 data.batch_size=1": "take data.batch_size=2, or model.discriminator.backbone.group_size=1",
+    "model=stylegan2 data.batch_size=1": "take data.batch_size=2, or model.discriminator.backbone.group_size=0",
     "model=progan data.batch_size=20 model.accumulate=4": "the 5 that data.batch_size=20 lets through at a time",
     "model=stylegan data.batch_size=14 model.discriminator.pack=2": "take data.batch_size=16, or",
 }  # fmt: skip
 ALLOWED = [
     "model=sngan model.discriminator.backbone.spectral_norm=false regularizer=[weight_clipping]",
     "model=r3gan regularizer=[weight_clipping]",
-    "model=stylegan2 data.batch_size=7 model.discriminator.backbone.group_size=1",
+    "model=stylegan2 data.batch_size=7 model.discriminator.backbone.group_size=0",
     "model=stylegan2 data.batch_size=9",  # groups of three
     "model=dcgan data.batch_size=7",
     "model=progan data.batch_size=24 model.accumulate=4",

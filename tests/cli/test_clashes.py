@@ -58,8 +58,11 @@ REFUSED = {
     **{f"model={m} data.image_size={s}": f"images of {sizes} pixels" for m, sizes in SIZED.items() for s in (7, 20)},
     "model.discriminator.pack=3": "data.batch_size=16 cannot be divided into packs of 3",
     "model.discriminator.pack=4 data.batch_size=64 model.accumulate=32": "in 32 equal parts (processes times",
-    "data.batch_size=5 model.accumulate=2": "does not cut a process's 5 images into equal pieces: take data.batch_size=4",
-    **{f"augment={name} model=r3gan": "the sign of D(x), which says nothing under loss Relativistic" for name in ADAPTIVE},
+    "data.batch_size=5 model.accumulate=2": "5 images into equal pieces: take data.batch_size=4, say",
+    **{
+        f"augment={name} model=r3gan": "the sign of D(x), which says nothing under loss Relativistic"
+        for name in ADAPTIVE
+    },
     **{f"augment=ada loss={name}": "use augment.target=null with augment.p" for name in SIGNLESS},
     "experiment=pacgan data.batch_size=511": "packs of 2 (model.discriminator.pack) in 1 equal parts",
     "model.discriminator.pack=2 trainer.devices=2 data.batch_size=6": "in 2 equal parts",

@@ -5,6 +5,7 @@ import torch
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks import Discriminator, ProGANBackbone, StyleGAN2Generator, StyleGANGenerator
+from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.stylegan import AdaptiveInstanceNorm
 
 SMALL = {"latent_dim": 8, "style_dim": 16, "mapping_layers": 2, "channel_max": 8}
@@ -70,6 +71,14 @@ def test_styles_are_equal_in_all_layers_unless_mixed():
         assert torch.equal(mixed[row, :crossover], styles[row, :crossover])
         assert torch.equal(mixed[row, crossover:], other[row, crossover:])
     assert torch.equal(mixed[2], styles[2]) and not torch.equal(mixed[0], styles[0])
+
+
+def test_mixed_images_have_one_code():
+    generator, z, second = small(), torch.randn(2, 8), torch.randn(2, 8)
+    generator.codes = LatentCodes((3,), 1)
+    mixed = generator.styles(z, None, second, torch.tensor([1, 6]))
+    other = generator.styles(torch.cat([second[:, :4], z[:, 4:]], 1))
+    assert torch.equal(mixed[0, 1:], other[0, 1:]) and not torch.equal(mixed[0, 1:], generator.styles(second)[0, 1:])
 
 
 @pytest.mark.parametrize(("network", "layers"), [(StyleGANGenerator, 18), (StyleGAN2Generator, 18)])
