@@ -23,6 +23,7 @@ KIMG = 100.0  # thousands of real images that each discriminator sees
 COLUMNS = 20  # samples of each network in the picture
 FIELDS = {  # of results.csv, and their titles in results.md
     "model": "model",
+    "labels": "labels",
     "fid1797_train[classifier]": "FID[classifier]",
     "is1797[classifier]": "IS[classifier]",
     "rarest_class": "rarest class",
@@ -31,7 +32,7 @@ FIELDS = {  # of results.csv, and their titles in results.md
     "steps": "steps of D",
     "generator_parameters": "parameters of G",
     "discriminator_parameters": "of D",
-    "error": "",
+    "error": "error",
 }
 
 COMMON = [
@@ -75,16 +76,17 @@ RUNS: dict[str, list[str]] = {
     "sngan": [*both(8, 16), batch(16)],
     "sagan": [LABELS, *both(8, 8), batch(32)],
     "biggan": [LABELS, *both(8, 8), batch(32), "optim.lr=2e-4"],  # the generator's rate is for batches of 2048
-    "biggan_deep": [LABELS, *both(8, 32), *both(1, 1, "depth"), batch(32), "optim.lr=2e-4"],
+    "biggan_deep": [LABELS, *both(8, 32), *both(1, 1, "depth"), batch(16), "optim.lr=4e-4"],
     "progan": [*NARROW, batch(32), *grow(10)],  # 32 pixels from 60 kimg on
-    "stylegan": [*STYLES, batch(32), *grow(15), "regularizer.r1.weight=0.1"],  # R1's 10 is for 1024 pixels
+    "stylegan": [*STYLES, batch(32), *grow(10)],  # with the published weight of R1: with 0.1 it goes from mode to mode
     "stylegan2": [*STYLES, batch(32), "regularizer.r1.weight=0.1"],
     "r3gan": [
         *both(32, 32),
         *both(8, 8, "full_width_size"),  # half as wide at 16 pixels, a quarter at 32
         *both(1, 1, "blocks"),
         *both(8, 8, "group_width"),
-        batch(32),
+        batch(16),
+        "optim.lr=5e-4",  # narrow networks bear more than wide ones
         "model.ema_kimg=10",
     ],
     "fastgan": [*both(4, 4), batch(16)],
@@ -153,13 +155,15 @@ def variety(loaded: Any) -> dict[str, float]:
 
 def tabulate(rows: list[dict[str, Any]]) -> None:
     """Write results.csv and results.md."""
+    rows = [{"labels": "yes" if LABELS in row["overrides"] else "no", **row} for row in rows]
+    fields = {field: title for field, title in FIELDS.items() if any(field in row for row in rows)}
     with (HERE / "results.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*FIELDS, "overrides"], extrasaction="ignore")
+        writer = csv.DictWriter(file, [*fields, "overrides"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     floors = [{"model": "*the digits, one half against the other*", **row["floor"]} for row in rows if "floor" in row]
-    lines = [[*FIELDS.values()], ["---"] * len(FIELDS)]
-    lines += [[shown(row.get(field, "")) for field in FIELDS] for row in [*rows, *floors[:1]]]
+    lines = [[*fields.values()], ["---"] * len(fields)]
+    lines += [[shown(row.get(field, "")) for field in fields] for row in [*rows, *floors[:1]]]
     (HERE / "results.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
 
 
