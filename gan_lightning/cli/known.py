@@ -13,7 +13,10 @@ from gan_lightning.cli.app import overrides
 from gan_lightning.cli.sentences import SEVERAL, key_paths, nearest_keys
 from gan_lightning.errors import UserError, nearest_first
 
-READ = ("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head")
+READ = (
+    *("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head"),
+    *("optim.lr", "optim.betas"),  # the players' by default; nobody's where both have values of their own
+)
 OPEN = ("conditioning", "published")  # their keys are judged by whoever reads them
 
 
@@ -33,6 +36,8 @@ def check_known(config: DictConfig) -> None:
         )
     for group in SEVERAL:
         for name, node in (raw.get(group) or {}).items():
+            if node is None:
+                raise UserError(f"{group}.{name}=null names nothing to build: '~{group}.{name}' leaves it out.")
             if not isinstance(node, dict) or "_target_" not in node:
                 there = nearest_first(name, [other for other in raw[group] if other != name])
                 raise UserError(

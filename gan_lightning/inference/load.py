@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, SupportsIndex, cast
 
 import torch
 from torch import Tensor, nn
@@ -165,7 +165,7 @@ class LoadedGenerator:
         if not self.num_classes:
             raise UserError(f"Labels were given, but the generator in {self.path} has no classes: leave them out.")
         many = labels.tolist() if isinstance(labels, Tensor) else labels
-        many = [many] * count if isinstance(many, int | str) else list(many)
+        many = list(many) if isinstance(many, Iterable) and not isinstance(many, str) else [many] * count
         if len(many) != count:
             raise UserError(f"There are {len(many)} labels for {count} samples: give one, or one for each.")
         return torch.tensor([self._class_number(label) for label in many], dtype=torch.int64)
@@ -176,6 +176,8 @@ class LoadedGenerator:
             if label not in names:
                 raise UserError(f"There is no class called {label!r}: choose one of {suggest(label, names)}.")
             return names.index(label)
+        if isinstance(label, bool) or not isinstance(label, SupportsIndex):  # which NumPy's whole numbers are
+            raise UserError(f"label={label} is no class: give a whole number from 0 to {self.num_classes - 1}.")
         if not 0 <= label < self.num_classes:
             raise UserError(f"There is no class {label}: the generator knows 0 to {self.num_classes - 1}.")
         return int(label)

@@ -68,6 +68,7 @@ OPTIONS = {
     "regularizer=[r3]": "There is no regularizer=r3: choose one of r1, r2, ",
     "logger=[csvv]": "There is no logger=csvv: choose one of csv, ",
     "experiment=nope": "There is no experiment=nope: choose one of ",
+    "callbacks.limit=null": "callbacks.limit=null names nothing to build: '~callbacks.limit' leaves it out.",
     "regularizer=[r1": "regularizer=[r1 cannot be read: write KEY=VALUE",
     "dcgan": "dcgan cannot be read: write KEY=VALUE or GROUP=OPTION",
     "model.generator._target_=my.Network": "model.generator._target_=my.Network cannot be imported",
@@ -165,6 +166,14 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
 def test_whole_numbers_are_taken_for_betas(run_folder: Path) -> None:
     result = train([*TINY, "optim.betas=[0,0.9]", f"run_dir={run_folder}"])
     assert result["images_seen"] == 64
+
+
+def test_both_players_may_have_rates_of_their_own(run_folder: Path) -> None:
+    rates = ["optim.generator.lr=1e-4", "optim.discriminator.lr=4e-4", "optim.generator.betas=[0,0.9]"]
+    train([*TINY, *rates, "optim.discriminator.betas=[0,0.9]", f"run_dir={run_folder}"])
+    seen = (run_folder / "metrics.csv").read_text().splitlines()
+    last = dict(zip(seen[0].split(","), seen[-1].split(","), strict=True))
+    assert (last["lr/generator"], last["lr/discriminator"]) == ("0.0001", "0.0004")
 
 
 def test_half_precision_and_ddp_run_on_one_process(run_folder: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -126,7 +127,11 @@ def test_labels_by_number_name_list_and_tensor(network: DCGANGenerator, saved: S
     assert torch.equal(bees, loaded.sample(4, labels="bee"))
     assert torch.equal(bees, loaded.sample(4, labels=[1, "bee", 1, 1]))
     assert torch.equal(bees, loaded.sample(4, labels=torch.tensor([1, 1, 1, 1])))
+    assert torch.equal(bees, loaded.sample(4, labels=np.int64(1)))
     assert not torch.equal(bees, loaded.sample(4, labels=2))
+    for label in (1.5, True, [0, 1, 2, 0.5], np.float32(1)):
+        with pytest.raises(UserError, match="is no class: give a whole number from 0 to 2"):
+            loaded.sample(4, labels=label)
 
 
 def test_points_are_not_clamped(saved: Save, checkpoint: Make, weathered: Make) -> None:
