@@ -39,7 +39,7 @@ def sentence(error: BaseException, command: str) -> str:
 
 
 def check_groups(overrides: Iterable[str]) -> None:
-    """Refuse null, truth values and numbers for a group, of which Hydra raises an error that is none of its own."""
+    """Refuse what is no option of a group (null, numbers), of which Hydra's error is not its own, and terms twice."""
     for word in overrides:
         group, _, option = word.partition("=")
         choices = _shipped(group) if NO_NAME.fullmatch(option) else []
@@ -47,6 +47,21 @@ def check_groups(overrides: Iterable[str]) -> None:
             none = "[]" if group in SEVERAL else "none" if "none" in choices else ""
             instead = f", or write {group}={none}" if none else ""
             raise UserError(f"{word} names no option of the group {group}: leave it out{instead}.")
+        if group == "regularizer" and re.fullmatch(r"\[[^][]*\]", option):  # one list, no sweep over several
+            _check_terms(re.findall(r"\w+", option))
+
+
+def _check_terms(options: list[str]) -> None:
+    """Refuse two options that are the same term with other values: all but the last would be lost."""
+    owners: dict[str, str] = {}
+    for option in sorted({*options} & {*_shipped("regularizer")}):
+        for term in (key for key in _keys_of("regularizer", option) if key.count(".") == 1):
+            if term in owners:
+                raise UserError(
+                    f"regularizer={owners[term]} and {option} are one term, {term}: choose one of them, its values are "
+                    f"{term}.KEY=VALUE."
+                )
+            owners[term] = option
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -96,6 +96,8 @@ REFUSED = {
     "model.growth.fade_kimg=3": "is not an option of the model that is chosen, but of model=progan",
     "regularizer.r1.weight=3": "regularizer.r1.weight is not an option of the regularizer that is chosen, but of regu",
     "augment=null": "augment=null names no option of the group augment: leave it out, or write augment=none",
+    "regularizer=[r1_lazy,r1]": "regularizer=r1 and r1_lazy are one term, regularizer.r1: choose one of them",
+    "regularizer=[r2,r1_r2_mode_coverage]": "are one term, regularizer.r2: choose one",
     "regularizer=null": "or write regularizer=[]",
     "loss=null": "loss=null names no option of the group loss: leave it out.",
 }
