@@ -63,9 +63,8 @@ def check_clipping(module: Any) -> None:
     if not clipped or discriminator is None:
         return
     for where, layer in discriminator.named_modules():
-        if isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(
-            layer, "weight_orig"
-        ):  # the last is PyTorch's old
+        # Ours, PyTorch's, and by its parameter PyTorch's old one.
+        if isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(layer, "weight_orig"):
             raise UserError(
                 f"regularizer={clipped[0]} bounds nothing under the spectral norm in the discriminator "
                 f"({where.partition('.parametrizations')[0]}), which brings its weights to norm 1 whatever their size: "

@@ -216,8 +216,8 @@ class DualContrastive(AdversarialLoss):
     """
 
     needs_real = True
-    decides_at_zero = False
     logits_are_log_odds = False
+    decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the mean of log(1 + sum_j exp(f_j - r_i)) over i, and of log(1 + sum_i exp(f_j - r_i)) over j."""

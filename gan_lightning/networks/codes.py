@@ -67,16 +67,20 @@ class LatentCodes:
         continuous = torch.rand(count, self.continuous, generator=stream, device=device) * 2 - 1
         return torch.cat([*discrete, continuous], dim=1)
 
+    def split(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the noise and the codes in latents `(N, latent_dim)`, as they are drawn."""
+        return latents[:, : -self.size], latents[:, -self.size :]
+
     def write(self, latents: Tensor, values: Tensor) -> Tensor:
         """Return latents `(N, latent_dim)` with codes of `values` `(N, codes)`; where a value is NaN the code stays."""
-        noise, before = latents[:, : -self.size], self.read(latents)
+        noise, before = self.split(latents)[0], self.read(latents)
         values = torch.where(values.isnan(), before, values)
         categories = [one_hot(values[:, i].long(), n) for i, n in enumerate(self.categories)]
         return torch.cat([noise, *categories, values[:, len(self.categories) :]], dim=1).to(latents.dtype)
 
     def read(self, latents: Tensor) -> Tensor:
         """Return the values `(N, codes)` of the codes in latents `(N, latent_dim)`."""
-        *categories, continuous = latents[:, -self.size :].split([*self.categories, self.continuous], dim=1)
+        *categories, continuous = self.split(latents)[1].split([*self.categories, self.continuous], dim=1)
         return torch.cat([*(c.argmax(1, keepdim=True).to(latents.dtype) for c in categories), continuous], dim=1)
 
     def values(self, chosen: Sequence[float | None] | float, count: int) -> Tensor:

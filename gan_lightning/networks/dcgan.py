@@ -20,7 +20,7 @@ from gan_lightning.networks.base import (
     required,
 )
 from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm, condition_dim
-from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
+from gan_lightning.networks.layers.spectral import normalise_head
 
 
 def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
@@ -128,16 +128,14 @@ class DCGANBackbone(Backbone):
         self.layers = nn.Sequential(*layers)
         self.feature_dim, self.head_bias, self.label_maps = widths[-1] * 16, norm == "none", label_maps
         self.spectral_norm = spectral_norm
-        initialise_normal(self)
-        if spectral_norm:
-            spectrally_normalise(self)
+        self.initialise_head(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
         return self.layers(images).permute(0, 2, 3, 1).flatten(1)  # without a copy from channels-last memory
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw the head's weights as the paper draws all weights, and normalise them as the backbone's own."""
+        """Draw and normalise the head's weights as the backbone's own: as the paper draws all weights."""
         initialise_normal(head)
         if self.spectral_norm:
             normalise_head(head)

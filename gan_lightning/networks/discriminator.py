@@ -53,8 +53,7 @@ class Discriminator(Network):
         self, images: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
     ) -> DiscriminatorOutput:
         """Score images `(N, C, H, W)` in [-1, 1] (or points `(N, 2)`) of classes `(N,)`: logits `(N,)`."""
-        if self.pack > 1:
-            images = packed(images, self.pack)
+        images = packed(images, self.pack)
         if self.backbone.label_maps:
             images = concatenate_labels(images, labels, self.backbone.label_maps)
         return self.head(self.backbone(images), labels)
@@ -65,6 +64,8 @@ def packed(images: Tensor, pack: int) -> Tensor:
 
     Raises UserError where N does not divide.
     """
+    if pack == 1:
+        return images
     if len(images) % pack:
         raise UserError(
             f"A batch of {len(images)} images cannot be divided into packs of {pack}: set data.batch_size to a "

@@ -195,7 +195,7 @@ class FastGANDiscriminator(Discriminator):
     ) -> DiscriminatorOutput:
         """Score images `(N, C, H, W)`; the extras "images", "larger map" and "smaller map" are for `reconstruct`."""
         assert isinstance(self.backbone, FastGANBackbone)
-        images = packed(images, self.pack) if self.pack > 1 else images
+        images = packed(images, self.pack)
         shown = concatenate_labels(images, labels, self.backbone.label_maps) if self.backbone.label_maps else images
         larger, smaller = self.backbone.maps(shown)
         output = self.head(self.backbone.last(smaller), labels)

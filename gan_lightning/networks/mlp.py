@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
-from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
+from gan_lightning.networks.layers.spectral import normalise_head
 
 
 class MLPGenerator(Generator):
@@ -85,9 +85,7 @@ class MLPBackbone(Backbone):
             layers += [Maxout(before, after, pieces), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.feature_dim, self.label_maps, self.spectral_norm = widths[-1], label_maps, spectral_norm
-        _initialise_uniform(self, 0.005)
-        if spectral_norm:
-            spectrally_normalise(self)
+        self.initialise_head(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""

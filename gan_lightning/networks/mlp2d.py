@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
-from gan_lightning.networks.layers.spectral import normalise_head, spectrally_normalise
+from gan_lightning.networks.layers.spectral import normalise_head
 from gan_lightning.networks.mlp import Maxout
 
 
@@ -64,8 +64,7 @@ class MLP2dBackbone(Backbone):
         super().__init__()
         self.feature_dim, self.label_maps, self.spectral_norm = width, label_maps, spectral_norm
         self.layers = nn.Sequential(*_layers(channels + label_maps, width, depth, pieces=pieces))
-        if spectral_norm:
-            spectrally_normalise(self)
+        self.initialise_head(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of points."""

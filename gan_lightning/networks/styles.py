@@ -108,7 +108,7 @@ class StyleGenerator(Generator):
         w = self.mapping(z, labels, track=True)[:, None]
         if second is not None and crossover is not None:
             if self.codes is not None:  # which InfoGAN's head reads back from the whole image
-                second = torch.cat([second[:, : -self.codes.size], z[:, -self.codes.size :]], dim=1)
+                second = torch.cat([self.codes.split(second)[0], self.codes.split(z)[1]], dim=1)
             layers = torch.arange(self.num_styles, device=z.device)
             first = (layers < crossover[:, None])[:, :, None]
             return torch.where(first, w, self.mapping(second, labels)[:, None])

@@ -307,8 +307,8 @@ class Step:
         assert self.latent_optimizer is not None
         uniform = getattr(self.generator, "latent_distribution", "normal") == "uniform"
         bound, codes = UNIFORM_BOUND if uniform else None, getattr(self.generator, "codes", None)
-        size = 0 if codes is None else codes.size
-        noise, told = self.drawn_latents.split([self.drawn_latents.shape[1] - size, size], dim=1)
+        drawn = self.drawn_latents
+        noise, told = (drawn, drawn[:, :0]) if codes is None else codes.split(drawn)
 
         def score(noise: Tensor) -> Tensor:
             return self._score(torch.cat([noise, told], dim=1))

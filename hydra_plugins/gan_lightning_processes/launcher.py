@@ -20,7 +20,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-NOT_A_JOBS = ("hydra.mode", "hydra.run", "hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "sweep=")
+NOT_A_JOBS = (
+    *("hydra.mode", "hydra.run", "hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "sweep="),
+    "run_dir=",  # the sweep's; each job has its own below it
+)
 SINGLE_RUN = ("hydra.mode=RUN", "hydra/launcher=basic", "hydra/sweeper=basic")
 
 

@@ -15,7 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.gan_lightning_processes.launcher import ProcessLauncher
+from hydra_plugins.gan_lightning_processes.launcher import NOT_A_JOBS, ProcessLauncher
 
 
 @dataclass
@@ -85,7 +85,7 @@ class StudySweeper(Sweeper):
             print(f"{folder} has {len(search)} of {self.n_trials} trials already.")
         complete = self._search(search, space, fixed)
         report(folder)
-        best = search.write_best([word for word in fixed if not word.startswith("sweep=")])
+        best = search.write_best([word for word in fixed if not word.startswith(NOT_A_JOBS)])
         if best is not None:
             print(best)
         if not complete:

@@ -60,3 +60,4 @@ def test_a_search_over_two_process_jobs(train_command, tmp_path):
     assert jobs[0][0]["lr"] != jobs[1][0]["lr"]
     best = OmegaConf.load(tmp_path / "sweep" / "best.yaml")
     assert best.metric == "high_quality" and f"optim.lr={jobs[best.trial][0]['lr']}" in best.overrides
+    assert not [word for word in best.overrides if word.startswith("run_dir=")]  # that is the search's, not a trial's
