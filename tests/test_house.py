@@ -19,9 +19,11 @@ CODE = [*MODULES, *sorted((ROOT / "hydra_plugins").rglob("*.py"))]
 MAY_IMPORT = {  # packages of ours, beside themselves
     "losses": {"errors"},
     "networks": {"errors"},
-    "regularizers": {"augment", "errors", "networks"},
-    "augment": {"errors"},
-    "training": {"errors", "networks", "paths"},
+    "regularizers": {"augment", "errors", "networks", "streams"},
+    "augment": {"errors", "streams"},
+    "training": {"errors", "networks", "paths", "streams"},
+    "streams": {"errors"},
+    "pixels": set(),
 }
 
 

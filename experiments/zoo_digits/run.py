@@ -141,8 +141,8 @@ def variety(loaded: Any) -> dict[str, float]:
     import torch
 
     from gan_lightning.data import Digits
-    from gan_lightning.inference.images import to_uint8
     from gan_lightning.metrics.classifier import Classifier
+    from gan_lightning.pixels import to_uint8
 
     data, judge = Digits(), Classifier()
     judge.prepare(data, "cpu")
@@ -182,7 +182,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
     from PIL import Image, ImageDraw
 
     from gan_lightning.data import Digits
-    from gan_lightning.inference.images import grid, to_uint8
+    from gan_lightning.pixels import grid, to_uint8
 
     reference = Digits().reference("train")
     strips = {"digits": torch.stack([reference[index]["image"] for index in range(COLUMNS)])}

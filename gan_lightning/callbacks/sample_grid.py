@@ -12,12 +12,11 @@ from torch import Tensor
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
-from gan_lightning.callbacks.pictures import enlarge, scatter, time_lapse
 from gan_lightning.errors import UserError, check_range
-from gan_lightning.inference.images import grid, to_uint8
 from gan_lightning.inference.sampling import sweep
 from gan_lightning.loggers.base import log_image
 from gan_lightning.paths import write_atomically
+from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
 
 if TYPE_CHECKING:
     from gan_lightning.modules.base import AdversarialModule

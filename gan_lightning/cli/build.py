@@ -19,8 +19,8 @@ from gan_lightning.evaluation.callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.published import Published
 from gan_lightning.modules.gan import GAN
+from gan_lightning.streams import key
 from gan_lightning.training.distributed import ReplicaStrategy
-from gan_lightning.training.random import key
 
 
 def data(config: DictConfig) -> L.LightningDataModule:

@@ -14,7 +14,7 @@ from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLi
 from gan_lightning.networks.layers.minibatch import MinibatchStddev
 from gan_lightning.networks.layers.spectral import SpectralNorm
 from gan_lightning.regularizers import WeightClipping
-from gan_lightning.training.random import draw_latents
+from gan_lightning.streams import draw_latents
 
 
 def check(module: Any, data: Any, parts: int = 1) -> None:

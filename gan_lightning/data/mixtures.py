@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_lightning.data.base import GANData
 from gan_lightning.data.sources import TensorImages
 from gan_lightning.errors import UserError
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import generator as random_stream
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.errors import UserError
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import generator as random_stream
 
 
 class GlobalBatches:

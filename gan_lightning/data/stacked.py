@@ -14,7 +14,7 @@ from gan_lightning.data.digits import Digits
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.data.torchvision_sets import TorchvisionData
 from gan_lightning.errors import UserError
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import generator as random_stream
 
 DIGITS = 10  # classes of one channel
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import MetricFactory, metric_class
 from gan_lightning.networks.registry import full_name
-from gan_lightning.training.random import generator
+from gan_lightning.streams import generator
 
 FORMAT = 2  # part of the cache's key, to be raised when the meaning of what is stored changes
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.blocks import Rows
-from gan_lightning.inference.images import to_uint8
 from gan_lightning.metrics.base import Extractor
+from gan_lightning.pixels import to_uint8
 
 EXTRACTED = ("features", "logits")
 STATE = "state"  # a kind that accompanies all others: of each sample one of these

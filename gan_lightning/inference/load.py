@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference import sampling
 from gan_lightning.inference.build import build, fill
-from gan_lightning.inference.images import to_unit
 from gan_lightning.inference.judge import build_discriminator, load_discriminator
 from gan_lightning.inference.options import Options
 from gan_lightning.inference.read import Stored, read
@@ -21,6 +20,7 @@ from gan_lightning.inference.sampler import Sampler
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.registry import Factory, trust
+from gan_lightning.pixels import to_unit
 
 Labels = int | str | Sequence[int | str] | Tensor
 Codes = float | Sequence[float | None]

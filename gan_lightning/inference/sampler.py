@@ -17,8 +17,8 @@ from gan_lightning.inference.standing import with_standing_statistics
 from gan_lightning.inference.truncation import truncate_latents, truncate_styles
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.styles import StyleGenerator
-from gan_lightning.training.random import UNIFORM_BOUND, key
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import UNIFORM_BOUND, key
+from gan_lightning.streams import generator as random_stream
 
 BURN_IN = 1024  # samples by which rejection finds the largest logit
 MOST_ATTEMPTS = 10_000

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import Generator
-from gan_lightning.training.random import draw_latents
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import draw_latents
+from gan_lightning.streams import generator as random_stream
 
 CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream of its own
 

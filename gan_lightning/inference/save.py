@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gan_lightning.errors import UserError
-from gan_lightning.inference.images import grid, to_pil, to_uint8
 from gan_lightning.inference.load import Codes, Labels, LoadedGenerator, check_count
 from gan_lightning.paths import write_atomically
+from gan_lightning.pixels import grid, to_pil, to_uint8
 
 GRIDS = (".png", ".jpg", ".jpeg", ".webp")
 POINTS = (".csv", ".npy")

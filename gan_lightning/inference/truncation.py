@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.inference.sampling import CHUNK, rows
-from gan_lightning.training.random import generator as random_stream
+from gan_lightning.streams import generator as random_stream
 
 
 def truncate_latents(z: Tensor, bound: float, distribution: str, start: int, seed: int) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, check_range
-from gan_lightning.inference.images import to_uint8
 from gan_lightning.metrics import classifier
 from gan_lightning.metrics.base import LOCAL, GeneratorMetric, Setting, Subject
+from gan_lightning.pixels import to_uint8
 
 BATCH = 256
 

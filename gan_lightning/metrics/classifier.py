@@ -17,7 +17,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.collective import from_rank_zero
-from gan_lightning.training.random import generator, key
+from gan_lightning.streams import generator, key
 
 VERSION = 1  # of network and recipe: part of the cache's key, to be raised with any change of either
 SIDE = 32  # larger images are averaged down to this many pixels

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from gan_lightning.errors import UserError, check_range
-from gan_lightning.inference.images import grid, to_uint8
 from gan_lightning.metrics import cache, reading
 from gan_lightning.metrics.base import LOCAL, GeneratorMetric, Setting, Subject
 from gan_lightning.metrics.distances import BLOCK, full_precision
 from gan_lightning.paths import write_atomically
+from gan_lightning.pixels import grid, to_uint8
 
 BATCH = 256
 SPARE = 8  # candidates beyond the wanted ones, whose distance is computed exactly

@@ -18,7 +18,7 @@ from gan_lightning.metrics.distances import full_precision
 from gan_lightning.metrics.lpips import LPIPS, Backbone, check_images
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.styles import StyleGenerator
-from gan_lightning.training.random import generator, key
+from gan_lightning.streams import generator, key
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 MOST = 256  # pixels: larger images are averaged down, as StyleGAN's code does

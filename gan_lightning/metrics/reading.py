@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from gan_lightning.training.random import generator
+from gan_lightning.streams import generator
 
 
 def batches(data: Any, split: str, indices: Tensor | None = None, batch_size: int = 256) -> Iterator[dict[str, Tensor]]:

@@ -13,7 +13,7 @@ from gan_lightning.errors import UserError, check_range
 from gan_lightning.inference.sampling import CHUNK, rows
 from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 from gan_lightning.metrics.subset import RandomSubset
-from gan_lightning.training.random import generator
+from gan_lightning.streams import generator
 
 PATCH = 7  # pixels
 SMALLEST = 16  # pixels of the coarsest level

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.inference.sampling import CHUNK, rows
-from gan_lightning.training.random import generator
+from gan_lightning.streams import generator
 
 
 class RandomSubset:

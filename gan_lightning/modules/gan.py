@@ -18,11 +18,11 @@ from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.heads import Head
 from gan_lightning.regularizers import Constraint, Regularizer
+from gan_lightning.streams import key, reseed_layers
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
 from gan_lightning.training.distributed import ReplicaStrategy, average_gradients
 from gan_lightning.training.engine import Engine, Phase
 from gan_lightning.training.player import Player, Schedule, correct_for_lazy_steps
-from gan_lightning.training.random import key, reseed_layers
 from gan_lightning.training.step import Rows, Step
 
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.networks.base import DiscriminatorOutput, Generator, as_output
+from gan_lightning.streams import UNIFORM_BOUND, draw_latents
+from gan_lightning.streams import generator as random_stream
 from gan_lightning.training.distributed import mean_over_processes
-from gan_lightning.training.random import UNIFORM_BOUND, draw_latents
-from gan_lightning.training.random import generator as random_stream
 
 if TYPE_CHECKING:
     from gan_lightning.augment.base import Augment, Draw

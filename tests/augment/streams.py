@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gan_lightning.training.random import generator
+from gan_lightning.streams import generator
 from gan_lightning.training.step import Step
 
 

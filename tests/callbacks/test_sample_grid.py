@@ -11,9 +11,9 @@ from PIL import Image
 from tiny_run import Fit, TinyData, gan
 
 from gan_lightning.callbacks import Checkpoint, SampleGrid
-from gan_lightning.callbacks.pictures import evenly, scatter, time_lapse
 from gan_lightning.errors import UserError
 from gan_lightning.networks.codes import LatentCodes
+from gan_lightning.pixels import evenly, scatter, time_lapse
 
 
 def names(folder: Path) -> list[str]:

@@ -15,10 +15,10 @@ from PIL import Image
 
 from gan_lightning.cli.generate import generate
 from gan_lightning.errors import UserError
-from gan_lightning.inference.images import to_uint8
 from gan_lightning.inference.load import load
 from gan_lightning.networks.dcgan import DCGANGenerator
 from gan_lightning.networks.mlp2d import MLP2dGenerator
+from gan_lightning.pixels import to_uint8
 
 CONF = Path(__file__).parents[2] / "conf"
 Make = Callable[..., Any]

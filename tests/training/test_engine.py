@@ -10,10 +10,10 @@ from torch import nn
 from gan_lightning.losses import NonSaturating, Relativistic
 from gan_lightning.networks import Discriminator as Composed
 from gan_lightning.networks import MLP2dBackbone, MLP2dGenerator
+from gan_lightning.streams import generator as stream
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
 from gan_lightning.training.engine import Engine, Phase
 from gan_lightning.training.player import Player, correct_for_lazy_steps
-from gan_lightning.training.random import generator as stream
 from gan_lightning.training.scalars import Scalars
 from gan_lightning.training.schedules import Cosine, LinearDecay
 from gan_lightning.training.step import Rows, Step

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_lightning.inference.images import grid, to_uint8, to_unit
+from gan_lightning.pixels import grid, to_uint8, to_unit
 
 
 def test_uint8_is_the_inverse_of_the_models_scaling_and_clamps() -> None:
