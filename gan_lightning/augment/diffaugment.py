@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.base import Augment
 from gan_lightning.augment.moves import per_sample, shift
+from gan_lightning.contracts import Draw
 from gan_lightning.errors import UserError
 
 

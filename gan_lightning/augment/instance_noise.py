@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.base import Augment
+from gan_lightning.contracts import Draw
 from gan_lightning.errors import UserError
 
 

@@ -12,7 +12,7 @@ from gan_lightning.callbacks.checkpoint import Checkpoint
 from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class NanGuard(Callback):
@@ -21,7 +21,7 @@ class NanGuard(Callback):
     Scalars are means over processes, so all processes stop together.
     """
 
-    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: Game, scalars: dict[str, float]) -> None:
         """Raise UserError for the first scalar that is not finite."""
         for name, value in scalars.items():
             if not math.isfinite(value):

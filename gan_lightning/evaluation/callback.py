@@ -18,7 +18,7 @@ from gan_lightning.evaluation.report import describe
 from gan_lightning.scores import better, kind
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class EvaluationCallback(Callback):
@@ -41,7 +41,7 @@ class EvaluationCallback(Callback):
         self._epoch = 0
         self._shown_floor = False
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
         self._attach(module)
         self.evaluator.advance = partial(call, trainer, "on_evaluating")
@@ -52,22 +52,22 @@ class EvaluationCallback(Callback):
         self._epoch = trainer.current_epoch
         self._evaluated_at = module.images_seen
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: Any) -> None:
         """Evaluate if enough images were seen."""
         self._epoch = trainer.current_epoch + 1  # trainer.current_epoch itself moves on before training ends
         if self._kimg.due(module.images_seen):
             self.evaluate(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate if enough epochs are over."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self.evaluate(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate the last state, unless that was done."""
         self.evaluate(trainer, module)
 
-    def evaluate(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def evaluate(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate now, unless this state was evaluated; all processes call this together."""
         if not self.evaluator.metrics or self._evaluated_at == module.images_seen:
             return
@@ -87,7 +87,7 @@ class EvaluationCallback(Callback):
             module.report(scores)
             call(trainer, "on_scores", scores)
 
-    def _attach(self, module: AdversarialModule) -> None:
+    def _attach(self, module: Game) -> None:
         """Tell the evaluator whose samples it will get."""
         evaluator, averaged = self.evaluator, getattr(module, "generator_ema", None)
         if averaged is None:
@@ -95,7 +95,7 @@ class EvaluationCallback(Callback):
         trained = getattr(module, "generator", None)
         evaluator.attach(trained if evaluator.raw or averaged is None else averaged, _discriminator(module))
 
-    def _scores(self, trainer: L.Trainer, module: AdversarialModule) -> dict[str, float]:
+    def _scores(self, trainer: L.Trainer, module: Game) -> dict[str, float]:
         evaluator = self.evaluator
         module.synchronise_buffers()
 
@@ -105,7 +105,7 @@ class EvaluationCallback(Callback):
         return evaluator.evaluate(sample, Path(trainer.default_root_dir), module.images_seen)
 
     @rank_zero_only
-    def _print(self, module: AdversarialModule) -> None:
+    def _print(self, module: Game) -> None:
         first, self._shown_floor = not self._shown_floor, True
         parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
         parts += [describe(module.scores, self.evaluator.floor), self.evaluator.protocol]
@@ -114,12 +114,12 @@ class EvaluationCallback(Callback):
         print(" · ".join(parts), flush=True)
 
 
-def _discriminator(module: AdversarialModule) -> nn.Module | None:
+def _discriminator(module: Game) -> nn.Module | None:
     found = getattr(module, "discriminator", None)
     return found if isinstance(found, nn.Module) else None
 
 
-def _take(module: AdversarialModule, scores: dict[str, float]) -> None:
+def _take(module: Game, scores: dict[str, float]) -> None:
     module.scores, module.scored_at = dict(scores), module.images_seen
     for name, value in scores.items():
         if kind(name) and better(name, value, module.best.get(name)):

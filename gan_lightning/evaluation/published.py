@@ -13,7 +13,7 @@ from gan_lightning.evaluation.report import number
 from gan_lightning.scores import LOWER_IS_BETTER, Name, parse
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class Published(Callback):
@@ -38,7 +38,7 @@ class Published(Callback):
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise UserError(f"published.{name}={value} is no score: give a number.")
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Print a line for each published score, once."""
         done, self._done = self._done, True
         if trainer.is_global_zero and not done:

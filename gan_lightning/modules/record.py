@@ -1,4 +1,4 @@
-"""What every game is to callbacks, loggers and checkpoints, whoever plays in it."""
+"""What every game is to callbacks, loggers and checkpoints: counters, scores, reports, samples."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
 
 
-class AdversarialModule(L.LightningModule):
+class Record(L.LightningModule):
     """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
 
-    A game sets `generator` and `generator_ema` (or overrides `sample`), names its networks, and fills `players`.
-
-    iteration: iterations so far; images_seen: real images that the discriminator saw, over all processes.
+    players: by name, from the start of the fit.
+    iteration: iterations so far; images_seen: real images that were shown, over all processes.
     latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
     best of each.
     config: the run's resolved configuration as plain containers, None without the command line.
@@ -49,8 +48,8 @@ class AdversarialModule(L.LightningModule):
         self.scalars = Scalars()
         self.players: dict[str, Player] = {}
 
-    def player_networks(self) -> dict[str, nn.Module]:
-        """Return each player's networks; those named so share its parameters."""
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks by the names under which a checkpoint describes them."""
         raise NotImplementedError
 
     # Samples and reports ---------------------------------------------------------------------------------------------
@@ -110,7 +109,7 @@ class AdversarialModule(L.LightningModule):
             "scores": dict(self.scores),
             "best": dict(self.best),
             "scored_at": self.scored_at,
-            "networks": {name: state.describe(network) for name, network in self.player_networks().items()},
+            "networks": {name: state.describe(network) for name, network in self.networks().items()},
             "codes": codes and codes.plain(),
             "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
             "protocol": self.protocol,
