@@ -1,4 +1,4 @@
-"""What every `model=`, `data=` and `experiment=` resolves to, as plain numbers: kept in resolved.json, compared by a test.
+"""What every `model=`, `data=` and `experiment=` resolves to, in plain numbers: resolved.json, which a test compares.
 
 The file was made before the options of optim, regularizer, augment and others got names of their own:
 `python -m tests.cli.resolved` writes it anew, which is right only where a recipe is meant to train otherwise.
