@@ -244,5 +244,5 @@ def test_an_own_experiment_may_override_what_its_model_selects(tmp_path: Path) -
     text = "defaults:\n  - override /model: wgan\n  - override /loss: hinge\n  - override /regularizer: [r1]"
     config = compose(own(tmp_path, text), "experiment=own")
     assert targets(config)["loss"] == "Hinge" and list(config.regularizer) == ["r1"] and config.model.d_steps == 5
-    again = compose(own(tmp_path, text), "experiment=own", "loss=lsgan")
+    again = compose(own(tmp_path, text), "experiment=own", "loss=least_squares")
     assert targets(again)["loss"] == "LeastSquares"

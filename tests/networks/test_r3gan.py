@@ -149,7 +149,7 @@ def test_the_recipe_moves_rates_betas_weights_and_the_average_as_the_paper():
         assert module.options.ema_kimg * module.options.ema_schedule(progress) == pytest.approx(half_life)
 
 
-@pytest.mark.parametrize("conditioning", ["none", "r3gan"])
+@pytest.mark.parametrize("conditioning", ["none", "projection_only"])
 def test_the_recipe_trains_and_its_generator_loads(conditioning, run_folder):
     config = train.compose([*TINY, f"conditioning={conditioning}"])
     config.run_dir = str(run_folder)
