@@ -19,7 +19,7 @@ from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from gan_lightning.evaluation.evaluator import Evaluator
-    from gan_lightning.evaluation.table import Table
+    from gan_lightning.evaluation.score_table import Table
 
 NUMBERS = {
     "num_fakes": (int, 2),
@@ -91,7 +91,7 @@ def _report(
     name: str, scores: dict[str, float], evaluator: Evaluator, out: Path | None, images_seen: int | None = None
 ) -> dict[str, Any]:
     """Print the scores below one another, and write them to `out`."""
-    from gan_lightning.evaluation.table import Row, show
+    from gan_lightning.evaluation.score_table import Row, show
 
     floor = {name: value for name, value in evaluator.floor.items() if name in scores}
     table = _table([Row(name, scores, images_seen)], evaluator)
@@ -104,7 +104,7 @@ def _report(
 def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
     """Measure checkpoints one after another; what was measured is written at once, and kept if the rest fails."""
     from gan_lightning.evaluation.report import describe
-    from gan_lightning.evaluation.table import Row, Table
+    from gan_lightning.evaluation.score_table import Row, Table
 
     out = _writable(cfg.out or _beside(given))
     assert out is not None
@@ -135,7 +135,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
 
 
 def _table(rows: list[Any], evaluator: Evaluator) -> Table:
-    from gan_lightning.evaluation.table import Table
+    from gan_lightning.evaluation.score_table import Table
 
     return Table(rows, evaluator.floor, _notes(evaluator))
 

@@ -10,11 +10,12 @@ import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
-from gan_lightning.callbacks.base import Callback, call
+from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.report import describe
+from gan_lightning.hooks import call
 from gan_lightning.scores import better, kind
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.callbacks.base import call
 from gan_lightning.errors import UserError
+from gan_lightning.hooks import call
 from gan_lightning.inference.read import FORMAT
 from gan_lightning.inference.sampling import generate
 from gan_lightning.modules import state

@@ -17,8 +17,7 @@ from gan_lightning.cli.evaluate import evaluate
 from gan_lightning.data import Digits
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.picture import draw
-from gan_lightning.evaluation.table import Row, Table
+from gan_lightning.evaluation.score_table import Row, Table, draw
 from gan_lightning.metrics.classifier import Classifier
 from gan_lightning.metrics.fid import FID
 from gan_lightning.networks.dcgan import DCGANGenerator
