@@ -67,7 +67,7 @@ def _check_together(cfg: DictConfig) -> None:
 
 
 def _folders(cfg: DictConfig) -> dict[str, Any]:
-    from gan_lightning.evaluation.images import from_folder, score
+    from gan_lightning.evaluation.image_sets import from_folder, score
     from gan_lightning.inference.load import choose_device
 
     out = _writable(cfg.out)
@@ -103,7 +103,7 @@ def _report(
 
 def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
     """Measure checkpoints one after another; what was measured is written at once, and kept if the rest fails."""
-    from gan_lightning.evaluation.report import describe
+    from gan_lightning.evaluation.protocol import describe
     from gan_lightning.evaluation.score_table import Row, Table
 
     out = _writable(cfg.out or _beside(given))

@@ -66,7 +66,7 @@ class Generators:
 
     def published(self, scores: dict[str, float]) -> list[str]:
         """Return lines that hold `scores` against the published ones that the training had beside it."""
-        from gan_lightning.evaluation.published import Published
+        from gan_lightning.evaluation.evaluation_callback import Published
 
         assert self._first is not None
         told = self._first.config.get("published")

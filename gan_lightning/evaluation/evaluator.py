@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import checks
-from gan_lightning.evaluation.progress import bar
 from gan_lightning.evaluation.protocol import Protocol
-from gan_lightning.evaluation.reals import held_out_count
-from gan_lightning.evaluation.reference import Advance, Reference
-from gan_lightning.evaluation.rows import EXTRACTED, RowMaker
-from gan_lightning.evaluation.samples import Sampler, Watched, sample_blocks, show
+from gan_lightning.evaluation.reference import Reference, held_out_count
+from gan_lightning.evaluation.sample_rows import (
+    Advance,
+    RowMaker,
+    Sampler,
+    Watched,
+    bar,
+    sample_blocks,
+    show,
+)
+from gan_lightning.evaluation.selection import Selection, diverged, without_scores
 from gan_lightning.metrics.base import (
     AnyMetric,
     Extractor,
@@ -28,13 +33,11 @@ from gan_lightning.metrics.base import (
     SampleMetric,
     Setting,
     Subject,
-    consumed,
-    kinds,
     metric_class,
     named_values,
 )
 from gan_lightning.metrics.collective import from_rank_zero, rank
-from gan_lightning.metrics.preset import Preset, divided
+from gan_lightning.metrics.preset import Preset
 from gan_lightning.networks.styles import StyleGenerator
 
 MOST_FAKES = 10_000
@@ -69,7 +72,7 @@ class Evaluator:
     ) -> None:
         _at_least(2, "num_fakes", num_fakes)
         _at_least(1, "batch_size", batch_size)
-        self.metrics, self._optional = divided(metrics)
+        self.selection = Selection(metrics, extractor)
         self.data, self.extractor = data, extractor
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
         self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
@@ -78,7 +81,6 @@ class Evaluator:
         self.discriminator: nn.Module | None = None
         self.given = False  # samples are images at hand, of no seed and split
         self.advance: Advance | None = None  # is told of progress; None: a bar of its own where there is a terminal
-        self.left_out: dict[str, str] = {}  # metrics of a preset that cannot be measured here, and why; from check()
         self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
@@ -89,9 +91,19 @@ class Evaluator:
         self.generator, self.discriminator = generator, discriminator
 
     @property
+    def metrics(self) -> dict[str, MetricFactory]:
+        """The metrics by name; from `check` on without those that a preset brought and that cannot be measured here."""
+        return self.selection.metrics
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Metrics of a preset that cannot be measured here, and why; known from `check` on."""
+        return self.selection.left_out
+
+    @property
     def measures_generator(self) -> bool:
         """Whether a metric looks at the networks themselves."""
-        return any(issubclass(metric_class(factory), GeneratorMetric) for factory in self.metrics.values())
+        return self.selection.measures_generator
 
     @property
     def num_reals(self) -> int:
@@ -110,7 +122,7 @@ class Evaluator:
     @property
     def terms(self) -> Protocol:
         """What the scores compare."""
-        shown = self.extractor if self._extractor_is_used else None
+        shown = self.selection.extractor
         return Protocol(
             num_fakes=self.num_fakes,
             num_reals=self.num_reals,
@@ -163,55 +175,26 @@ class Evaluator:
 
         Of a preset it is left out instead, and the reason is printed.
         """
-        self._leave_out(self._check_images)
-        if self._points:  # a metric that needs features must not have an extractor's weights downloaded in vain
-            self._leave_out(self._check_setting)
-        self._check_images(self.metrics)
-        if self._extractor_is_used:
-            try:
-                self._features.check(self.data)
-            except UserError:  # nobody is to look for weights first, and hear then that they were of no use
-                self._check_setting(self.metrics)
-                raise
-        self._leave_out(self._check_setting)
-        self._check_setting(self.metrics)
-
-    def _check_images(self, metrics: Mapping[str, MetricFactory]) -> None:
-        if any(name in self._compared for name in metrics):
-            checks.images(metrics, self.setting, self.split)
-        checks.logits(metrics, self.extractor)
-
-    def _check_setting(self, metrics: Mapping[str, MetricFactory]) -> None:
-        for factory in metrics.values():
-            factory(self.setting)
-        checks.labels(metrics, self.setting)
-
-    def _leave_out(self, check: Callable[[Mapping[str, MetricFactory]], None]) -> None:
-        """Leave out what a preset brought and `check` refuses, and say why."""
-        optional = {name: factory for name, factory in self.metrics.items() if name in self._optional}
-        refused = checks.refused(optional, check)
-        if refused and len(refused) == len(self.metrics):
-            raise UserError(next(iter(refused.values())))
-        for name, reason in refused.items():
-            print(f"Left out {name}: {reason}", flush=True)
-            del self.metrics[name]
-        self.left_out |= refused
+        self.selection.check(self.setting, self.data, self.split)
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
-        self.left_out |= from_rank_zero(self._checked)
-        self.metrics = {name: factory for name, factory in self.metrics.items() if name not in self.left_out}
-        if self._extractor_is_used:
-            self._features.prepare(self.data, device)
+        self.selection.leave_out(from_rank_zero(lambda: self.selection.check(self.setting, self.data, self.split)))
+        if extractor := self.selection.extractor:
+            extractor.prepare(self.data, device)
         if self.device is None and rank() == 0:
-            metrics = [metric for metric in self._built().values() if isinstance(metric, SampleMetric)]
+            metrics = [
+                metric for metric in self.selection.built(self.setting).values() if isinstance(metric, SampleMetric)
+            ]
             for doubt in dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()):
                 warnings.warn(doubt, stacklevel=2)
         self.device = torch.device(device)
 
-    def _checked(self) -> dict[str, str]:
-        self.check()
-        return self.left_out
+    def _warn(self) -> None:
+        metrics = self.selection.built(self.setting).values()
+        doubts = [doubt for metric in metrics if isinstance(metric, SampleMetric) for doubt in metric.doubts()]
+        for doubt in dict.fromkeys(doubts):
+            warnings.warn(doubt, stacklevel=3)
 
     @torch.no_grad()
     def evaluate(self, sample: Sampler, folder: Path | None = None, images_seen: int = 0) -> dict[str, float]:
@@ -228,7 +211,7 @@ class Evaluator:
             self.prepare()
         with self._shown() as advance:
             reference = self._known_reals(advance)
-            metrics = self._built() if rank() == 0 else {}
+            metrics = self.selection.built(self.setting) if rank() == 0 else {}
             for name in reference.metrics if rank() == 0 else ():
                 reference.load(metrics[name], name)  # type: ignore[arg-type]
             states = self._show_samples(sample, metrics, advance)
@@ -237,10 +220,11 @@ class Evaluator:
 
     def _known_reals(self, advance: Advance) -> Reference:
         if self._reference is None:
-            extractor = self.extractor if self._extractor_is_used else None
-            assert self.device is not None
+            extractor, device = self.selection.extractor, self.device
+            assert device is not None
+            compared = self.selection.compared
             reference = Reference(
-                self._compared, self.setting, self.data, self.split, extractor, self.batch_size, self.device, advance
+                compared, self.setting, self.data, self.split, extractor, self.batch_size, device, advance
             )
             reference.prepare()
             self.floor = from_rank_zero(lambda: self._full_names(reference.floors))
@@ -249,7 +233,7 @@ class Evaluator:
 
     def _show_samples(self, sample: Sampler, metrics: dict[str, AnyMetric], advance: Advance) -> Tensor:
         """Give samples to the metrics that take them; return how many are in each state, on rank zero."""
-        wanted = {kind for factory in self.metrics.values() for kind in consumed(factory)}
+        wanted = self.selection.consumed
         assert self.device is not None
         maker = RowMaker(wanted, self.data, self.extractor, self.device)
         classes: Any = getattr(self.generator, "num_classes", 0) if "labels" in wanted else 0
@@ -258,7 +242,7 @@ class Evaluator:
         return show(found if wanted else iter(()), takers, self.num_fakes, advance)
 
     def _finish(self, metrics: dict[str, AnyMetric], states: Tensor, subject: Subject) -> dict[str, float]:
-        if problem := checks.samples(states.tolist(), self.setting):
+        if problem := without_scores(states.tolist(), self.setting):
             warnings.warn(problem, stacklevel=2)
             return {}
         values = {}
@@ -266,7 +250,7 @@ class Evaluator:
             if isinstance(metric, GeneratorMetric):
                 metric.update(subject)
                 if not cast(Watched, subject.sample).finite:
-                    warnings.warn(checks.diverged(name), stacklevel=2)
+                    warnings.warn(diverged(name), stacklevel=2)
                     return {}
             values[name] = named_values(metric)
         scores = self._full_names(values)
@@ -280,7 +264,7 @@ class Evaluator:
             data=self.data,
             generator=self.generator,
             discriminator=self.discriminator,
-            extractor=self.extractor if self._extractor_is_used else None,
+            extractor=self.selection.extractor,
             split=self.split,
             num_fakes=self.num_fakes,
             seed=self.seed,
@@ -303,10 +287,6 @@ class Evaluator:
         named = [terms.names(metric_class(self.metrics[name]), values[name]) for name in ordered]
         return {name: value for scores in named for name, value in scores.items()}
 
-    def _built(self) -> dict[str, AnyMetric]:
-        setting = self.setting
-        return {name: factory(setting) for name, factory in self.metrics.items()}
-
     @property
     def _points(self) -> bool:
         return len(self.data.image_shape) == 1
@@ -316,34 +296,7 @@ class Evaluator:
         """How many modes samples are compared with, where no metric compares them with images."""
         if self._points:
             return len(self.data.modes())
-        return 0 if self._compared else getattr(self.data, "num_modes", 0)
-
-    @property
-    def _compared(self) -> dict[str, MetricFactory]:
-        """The metrics that compare samples with real images."""
-        wanted = {name: kinds(factory) for name, factory in self.metrics.items()}
-        return {name: self.metrics[name] for name, rows in wanted.items() if rows and "points" not in rows}
-
-    @property
-    def _features(self) -> Extractor:
-        """The extractor, where metrics need one."""
-        if self.extractor is None:
-            raise UserError(
-                f"metrics={checks.listed(self.metrics)} needs features: add extractor=inception or "
-                "extractor=classifier."
-            )
-        return self.extractor
-
-    @property
-    def _extractor_is_used(self) -> bool:
-        return any(
-            set(EXTRACTED) & kinds(factory) or (issubclass(metric_class(factory), GeneratorMetric) and _marked(factory))
-            for factory in self.metrics.values()
-        )
-
-
-def _marked(factory: MetricFactory) -> bool:
-    return metric_class(factory).marked
+        return 0 if self.selection.compared else getattr(self.data, "num_modes", 0)
 
 
 def _at_least(least: int, name: str, value: int | None) -> None:

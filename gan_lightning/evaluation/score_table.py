@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_lightning.evaluation.report import number
+from gan_lightning.evaluation.protocol import number
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import LOWER_IS_BETTER, better, kind, spread_of
 

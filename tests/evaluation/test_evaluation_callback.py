@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.callback import EvaluationCallback
+from gan_lightning.evaluation.evaluation_callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception_score import InceptionScore
