@@ -98,6 +98,12 @@ def test_packages_import_each_other_in_no_circle():
     check_circles(found, {pair for pair in CIRCLES if "." not in pair[0]})
 
 
+def test_a_files_name_says_which_room_it_is_in():
+    """One of a room may be `base`, its contract."""
+    names = [path.stem for path in MODULES if path.stem not in {"__init__", "base"}]
+    assert {name for name in names if names.count(name) > 1} <= {"pairs", "path_length", "sampling"}  # to be undone
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_the_lower_packages_know_nothing_of_the_upper_ones(package):
     for path in MODULES:

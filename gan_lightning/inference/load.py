@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference import sampling
-from gan_lightning.inference.build import build, fill
-from gan_lightning.inference.judge import build_discriminator, load_discriminator
-from gan_lightning.inference.options import Options
 from gan_lightning.inference.read import Stored, read
-from gan_lightning.inference.sampler import Sampler
+from gan_lightning.inference.rebuild import build, build_discriminator, fill, load_discriminator
+from gan_lightning.inference.sampler import Options, Sampler
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.registry import Factory, trust
