@@ -113,9 +113,8 @@ def _report(
     """Print the scores below one another, and write them to `out`."""
     from gan_lightning.evaluation.score_table import Row, show
 
-    floor = {name: value for name, value in evaluator.floor.items() if name in scores}
     table = _table([Row(name, scores, images_seen)], evaluator)
-    show(scores, floor, table.notes)
+    show(table)
     if out is not None:
         _write(table, out)
     return {"scores": scores, "floor": evaluator.floor, "protocol": evaluator.protocol}
@@ -144,6 +143,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
         table.rows.append(Row(name, scores, loaded.images_seen, os.path.dirname(name)))
         table.rows.sort(key=lambda row: (runs.index(row.run), row.images_seen or 0))
         table.floor |= generators.evaluator.floor
+        table.baseline |= generators.evaluator.baseline
         table.notes = list(dict.fromkeys([*table.notes, *_notes(generators.evaluator)]))
         table.write(out)
     if not table.rows:
@@ -157,7 +157,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
 def _table(rows: list[Any], evaluator: Evaluator) -> Table:
     from gan_lightning.evaluation.score_table import Table
 
-    return Table(rows, evaluator.floor, _notes(evaluator))
+    return Table(rows, evaluator.floor, _notes(evaluator), evaluator.baseline)
 
 
 def _notes(evaluator: Evaluator) -> list[str]:

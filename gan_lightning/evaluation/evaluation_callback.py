@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import Tensor, nn
+from torch import nn
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
@@ -17,6 +17,7 @@ from gan_lightning.errors import UserError, suggest
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.protocol import describe, number
 from gan_lightning.hooks import call
+from gan_lightning.inference.producers import chosen
 from gan_lightning.scores import LOWER_IS_BETTER, Name, better, kind, parse
 
 if TYPE_CHECKING:
@@ -29,14 +30,22 @@ class EvaluationCallback(Callback):
     every_epochs: epochs between two evaluations; None: not by epochs. every_kimg: thousand images between two; if
     given, it counts instead of the epochs. The last state of a run is always evaluated.
 
+    producer: which of the game's is evaluated; None: the first.
+
     `module.scores`, `module.best` and `module.protocol` are set. Ctrl-C during an evaluation skips it, not the run.
     """
 
-    def __init__(self, evaluator: Evaluator, every_epochs: int | None = 1, every_kimg: float | None = None) -> None:
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        every_epochs: int | None = 1,
+        every_kimg: float | None = None,
+        producer: str | None = None,
+    ) -> None:
         for name, value in (("every_epochs", every_epochs), ("every_kimg", every_kimg)):
             if value is not None and value <= 0:
                 raise UserError(f"evaluation.{name}={value} is not possible: give a number above 0, or null for never.")
-        self.evaluator = evaluator
+        self.evaluator, self.producer = evaluator, producer
         self.every_epochs = None if every_kimg else every_epochs
         self._kimg = EveryKimg(every_kimg)
         self._evaluated_at: int | None = None
@@ -45,7 +54,7 @@ class EvaluationCallback(Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
-        self._attach(module)
+        attach(self.evaluator, module, self.producer)
         self.evaluator.advance = partial(call, trainer, "on_evaluating")
         if self.evaluator.metrics:
             self.evaluator.prepare(module.device)
@@ -89,36 +98,27 @@ class EvaluationCallback(Callback):
             module.report(scores)
             call(trainer, "on_scores", scores)
 
-    def _attach(self, module: AdversarialModule) -> None:
-        """Tell the evaluator whose samples it will get."""
-        evaluator, averaged = self.evaluator, getattr(module, "generator_ema", None)
-        if averaged is None:
-            evaluator.samples = "raw samples"
-        trained = getattr(module, "generator", None)
-        evaluator.attach(trained if evaluator.raw or averaged is None else averaged, _discriminator(module))
-
     def _scores(self, trainer: L.Trainer, module: AdversarialModule) -> dict[str, float]:
-        evaluator = self.evaluator
         module.synchronise_buffers()
-
-        def sample(start: int, stop: int, labels: Tensor | None = None) -> Tensor:
-            return module.sample(start, stop, seed=evaluator.seed, labels=labels, raw=evaluator.raw)
-
-        return evaluator.evaluate(sample, Path(trainer.default_root_dir), module.images_seen)
+        evaluator = self.evaluator
+        assert evaluator.producer is not None
+        return evaluator.evaluate(evaluator.producer, Path(trainer.default_root_dir), module.images_seen)
 
     @rank_zero_only
     def _print(self, module: AdversarialModule) -> None:
         first, self._shown_floor = not self._shown_floor, True
         parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
-        parts += [describe(module.scores, self.evaluator.floor), self.evaluator.protocol]
+        parts += [describe(module.scores, self.evaluator.floor, self.evaluator.baseline), self.evaluator.protocol]
         if first and self.evaluator.floor:
             parts.append(f"real against real: {self.evaluator.floor_protocol}")
         print(" · ".join(parts), flush=True)
 
 
-def _discriminator(module: AdversarialModule) -> nn.Module | None:
-    found = getattr(module, "discriminator", None)
-    return found if isinstance(found, nn.Module) else None
+def attach(evaluator: Evaluator, module: AdversarialModule, producer: str | None = None) -> None:
+    """Tell the evaluator what it will measure of a game: the producer of that name, None for its first."""
+    discriminator = getattr(module, "discriminator", None)
+    judge = discriminator if isinstance(discriminator, nn.Module) else None
+    evaluator.attach(chosen(module.producers(evaluator.seed, evaluator.raw), producer), judge)
 
 
 def _take(module: AdversarialModule, scores: dict[str, float]) -> None:

@@ -21,6 +21,7 @@ from gan_lightning.evaluation.reference import batches
 from gan_lightning.evaluation.sample_rows import shares
 from gan_lightning.evaluation.selection import extractor_named, metrics_named
 from gan_lightning.inference.load import choose_device
+from gan_lightning.inference.producers import Producer, Rows
 from gan_lightning.metrics.base import Extractor, MetricFactory, metric_class
 from gan_lightning.metrics.preset import Preset
 
@@ -180,29 +181,36 @@ def score(
     evaluator.samples, evaluator.given = f"images of {fake.name}", True
     if isinstance(real, ImageSet):
         evaluator.reals = f"images of {real.name}"
+    evaluator.attach(given)
     evaluator.prepare(device)
     return evaluator.evaluate(given), evaluator
 
 
-class Given:
+class Given(Producer):
     """Images at hand in the place of a generator's: called with (start, stop), it returns those with these numbers.
 
     In the order in which an evaluator asks they are read ahead; any others are read when they are asked for.
     """
 
     def __init__(self, images: Any, split: str, batch_size: int) -> None:
-        self.images, self.split, self.count = images, split, len(images.reference(split))
+        self.images, self.split = images, split
+        self.count: int = len(images.reference(split))
         parts = [share for _, share in shares(self.count, batch_size) if share]
         self._expected = iter([(share.start, share.stop) for share in parts])
         self._ahead = batches(images, split, parts) if parts else iter(())
         self._next = next(self._expected, None)
 
-    def __call__(self, start: int, stop: int) -> Tensor:
-        """Return images number [start, stop), `(stop - start, C, H, W)`."""
+    @property
+    def fields(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of an image."""
+        return {"images": tuple(self.images.image_shape)}
+
+    def __call__(self, start: int, stop: int, labels: Tensor | None = None) -> Rows:
+        """Return images number [start, stop), `(stop - start, C, H, W)`; they have no classes that can be chosen."""
         if (start, stop) != self._next:
-            return next(batches(self.images, self.split, [range(start, stop)]))[0]
+            return {"images": next(batches(self.images, self.split, [range(start, stop)]))[0]}
         self._next = next(self._expected, None)
-        return next(self._ahead)[0]
+        return {"images": next(self._ahead)[0]}
 
 
 def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:

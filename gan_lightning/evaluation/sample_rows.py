@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,15 +11,14 @@ from rich import get_console
 from torch import Tensor
 
 from gan_lightning.errors import UserError
+from gan_lightning.inference.producers import Producer, Rows
 from gan_lightning.inference.sampling import random_labels
-from gan_lightning.metrics.base import Extractor, SampleMetric
+from gan_lightning.metrics.base import PAIRED, Extractor, SampleMetric
 from gan_lightning.metrics.collective import gather_rows, rank, world_size
 from gan_lightning.pixels import to_uint8
 
 Advance = Callable[[str, int, int], None]  # (of what, how many are done, of how many)
-Rows = dict[str, Tensor]
 EXTRACTED = ("features", "logits")
-Sampler = Callable[..., Tensor]  # (start, stop), or (start, stop, labels) -> samples
 STATE = "state"  # a kind that accompanies all others: of each sample one of these
 FINE, NOT_FINITE, FEATURES_NOT_FINITE = range(3)
 
@@ -27,13 +26,19 @@ FINE, NOT_FINITE, FEATURES_NOT_FINITE = range(3)
 class RowMaker:
     """Makes the rows of `kinds` from images; one forward pass of the extractor where they are among them.
 
-    data: says the shape of images. extractor: ready, None if no kind needs it.
+    data: says the shape of images. extractor: ready, None if no kind needs it. fields: shapes of what else there is of
+    a sample beside its image.
     """
 
     def __init__(
-        self, kinds: Iterable[str], data: Any, extractor: Extractor | None, device: torch.device | str
+        self,
+        kinds: Iterable[str],
+        data: Any,
+        extractor: Extractor | None,
+        device: torch.device | str,
+        fields: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
-        self.kinds, self.shape = tuple(sorted(kinds)), tuple(data.image_shape)
+        self.kinds, self.shape, self.fields = tuple(sorted(kinds)), tuple(data.image_shape), fields or {}
         self.extractor = extractor if set(EXTRACTED) & set(self.kinds) else None
         self.device = torch.device(device)
 
@@ -44,14 +49,17 @@ class RowMaker:
         widths = {} if extractor is None else {"features": extractor.feature_dim, "logits": extractor.num_classes}
         made: Rows = {STATE: torch.zeros(0, dtype=torch.uint8, device=self.device)}
         for kind in self.kinds:
-            shape = (widths[kind],) if kind in widths else () if kind == "labels" else self.shape
-            dtype = {"labels": torch.int64, "images": torch.uint8}.get(kind, torch.float32)
+            shape = self.fields[kind] if kind in PAIRED else () if kind == "labels" else self.shape
+            shape = (widths[kind],) if kind in widths else tuple(shape)
+            pixels = kind == "images" or (kind in PAIRED and len(shape) == 3)
+            dtype = torch.uint8 if pixels else torch.int64 if kind == "labels" else torch.float32
             made[kind] = torch.zeros(0, *shape, dtype=dtype, device=self.device)
         return made
 
-    def __call__(self, images: Tensor, labels: Tensor | None = None) -> Rows:
+    def __call__(self, images: Tensor, labels: Tensor | None = None, **fields: Tensor) -> Rows:
         """Return the rows of images, uint8 or float in [-1, 1] `(n, C, H, W)`, or of points `(n, D)`, on the device.
 
+        fields: `targets`, `sources`: what else there is of each sample, pictures in the same two forms.
         Rows of an image that is not finite are those of a grey one, and `state` says so.
         """
         if tuple(images.shape[1:]) != self.shape:
@@ -60,9 +68,9 @@ class RowMaker:
                 "and data.channels to those of the generator."
             )
         bad = ~images.flatten(1).isfinite().all(dim=1)
-        if len(self.shape) == 3 and images.is_floating_point():
-            images = to_uint8(images.nan_to_num(0, 0, 0))
+        images = _pixels(images)
         made: Rows = {"images": images, "points": images, STATE: bad.byte().to(self.device)}
+        made |= {kind: _pixels(rows) for kind, rows in fields.items() if kind in PAIRED}
         if labels is not None:
             made["labels"] = labels.long()
         if self.extractor is not None:
@@ -75,6 +83,11 @@ class RowMaker:
         finite = torch.stack([values.flatten(1).isfinite().all(dim=1) for values in extracted]).all(dim=0)
         broken = ~finite.to(self.device) & (made[STATE] == FINE)
         made[STATE] = made[STATE].masked_fill(broken, FEATURES_NOT_FINITE)
+
+
+def _pixels(rows: Tensor) -> Tensor:
+    """Return pictures as uint8; what is no picture of floats stays."""
+    return to_uint8(rows.nan_to_num(0, 0, 0)) if rows.ndim == 4 and rows.is_floating_point() else rows
 
 
 def count_states(rows: Rows) -> Tensor:
@@ -115,31 +128,31 @@ def summing_place(device: torch.device) -> torch.device:
 
 
 class Watched:
-    """A sampler that notes whether all its samples are finite: a metric that rounds them to pixels cannot tell."""
+    """Images of a producer, and whether all of them are finite: a metric that rounds them to pixels cannot tell."""
 
-    def __init__(self, sample: Sampler) -> None:
-        self.sample, self.finite = sample, True
+    def __init__(self, producer: Producer) -> None:
+        self.producer, self.finite = producer, True
 
     def __call__(self, *which: Any) -> Tensor:
-        """Return what the sampler returns."""
-        images = self.sample(*which)
+        """Return the images of (start, stop), or of (start, stop, labels)."""
+        images = self.producer(*which)["images"]
         self.finite = self.finite and bool(images.isfinite().all())
         return images
 
 
 def sample_blocks(
-    sample: Sampler, maker: RowMaker, count: int, batch_size: int, seed: int, classes: int
+    producer: Producer, maker: RowMaker, count: int, batch_size: int, seed: int, classes: int
 ) -> Iterator[tuple[int, Rows]]:
     """Yield (first index, rows) of the samples [0, count), the same on every process.
 
-    classes: 0 leaves classes to `sample`; otherwise it is given those that stream `seed` has at these indices.
+    classes: 0 leaves classes to `producer`; otherwise it is given those that stream `seed` has at these indices.
     """
 
     def produce(share: range) -> Rows:
         if not classes:
-            return maker(sample(share.start, share.stop))
+            return maker(**producer(share.start, share.stop))
         labels = random_labels(classes, share.start, share.stop, seed)
-        return maker(sample(share.start, share.stop, labels), labels)
+        return maker(**producer(share.start, share.stop, labels), labels=labels)
 
     return blocks(count, batch_size, maker.empty, produce)
 
@@ -156,11 +169,14 @@ def show(found: Iterator[tuple[int, Rows]], metrics: Sequence[SampleMetric], cou
 
 
 @contextmanager
-def bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a callable (of what, how many are done, of how many); it draws on a terminal and says nothing elsewhere."""
+def bar(instead: Advance | None = None) -> Iterator[Advance]:
+    """Give a callable (of what, how many are done, of how many): `instead` if given, else one that draws a bar.
+
+    It says nothing where there is no terminal.
+    """
     console = get_console()
-    if rank() != 0 or not console.is_interactive:
-        yield lambda what, done, total: None
+    if instead is not None or rank() != 0 or not console.is_interactive:
+        yield instead or (lambda what, done, total: None)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -15,7 +15,7 @@ from gan_lightning.scores import LOWER_IS_BETTER, better, kind, spread_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-REAL = "real images"
+REAL, BASELINE = "real images", "baseline"
 MOST_IN_LEGEND = 10  # runs
 
 
@@ -31,14 +31,21 @@ class Row:
 
 @dataclass
 class Table:
-    """Rows of scores that compare, with the floor, the scores of real images, as the last one.
+    """Rows of scores that compare, and below them what they are held against.
 
-    notes: what the scores compare, in lines.
+    floor: the scores of real images; baseline: those of a trivial rival. notes: what the scores compare, in lines.
     """
 
     rows: list[Row]
     floor: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    baseline: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def yardsticks(self) -> dict[str, dict[str, float]]:
+        """What the rows are held against, by name, as far as it has one of their scores."""
+        known = {REAL: self.floor, BASELINE: self.baseline}
+        return {name: scores for name, scores in known.items() if scores.keys() & {*self.names}}
 
     @property
     def names(self) -> list[str]:
@@ -59,8 +66,8 @@ class Table:
             marks = [mark if name in best and row.scores.get(name) == best[name] else "" for name in self.stated]
             marked = [f"{sign}{cell}{sign}" for sign, cell in zip(marks, cells, strict=True)]
             lines.append([row.name, "" if row.images_seen is None else f"{row.images_seen / 1000:.4g}", *marked])
-        floor = [[REAL, "", *(_cell(self.floor, name) for name in self.stated)]]
-        return lines + (floor if any(floor[0][2:]) else [])
+        held = self.yardsticks.items()
+        return lines + [[name, "", *(_cell(scores, key) for key in self.stated)] for name, scores in held]
 
     def write(self, folder: Path) -> list[Path]:
         """Write scores.csv in full precision and scores.md, and scores.png where it is known after how many images."""
@@ -104,8 +111,8 @@ class Table:
             writer.writerow(["checkpoint", "images_seen", *self.names])
             for row in self.rows:
                 writer.writerow([row.name, row.images_seen, *(row.scores.get(name) for name in self.names)])
-            if self.floor.keys() & set(self.names):
-                writer.writerow([REAL, None, *(self.floor.get(name) for name in self.names)])
+            for name, scores in self.yardsticks.items():
+                writer.writerow([name, None, *(scores.get(key) for key in self.names)])
 
     def _markdown(self) -> str:
         header, *lines = self.cells(mark="**")
@@ -121,17 +128,19 @@ def _cell(scores: dict[str, float], name: str) -> str:
     return number(scores[name]) + (f" ± {spread:.2g}" if spread is not None else "")
 
 
-def show(scores: dict[str, float], floor: dict[str, float], notes: list[str]) -> None:
-    """Print the scores of one generator below one another."""
+def show(table: Table) -> None:
+    """Print the scores of the one generator in `table` below one another."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable("score", "value", REAL)
-    for name, value in scores.items():
-        shown.add_row(Text(name), number(value), number(floor[name]) if name in floor else "")
+    held = {REAL: table.floor} | table.yardsticks
+    shown = RichTable("score", "value", *held)
+    for name, value in table.rows[0].scores.items():
+        beside = [number(known[name]) if name in known else "" for known in held.values()]
+        shown.add_row(Text(name), number(value), *beside)
     Console(highlight=False).print(shown)
-    print("\n".join(notes))
+    print("\n".join(table.notes))
 
 
 def draw(table: Table, target: Path) -> None:

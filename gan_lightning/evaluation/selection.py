@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import importlib
+import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
+
+from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, suggest
-from gan_lightning.evaluation.sample_rows import EXTRACTED, FEATURES_NOT_FINITE, NOT_FINITE
+from gan_lightning.evaluation.sample_rows import EXTRACTED, FEATURES_NOT_FINITE, NOT_FINITE, Watched
 from gan_lightning.metrics.base import (
+    PAIRED,
     AnyMetric,
     Extractor,
     GeneratorMetric,
     MetricFactory,
+    SampleMetric,
     Setting,
+    Subject,
     consumed,
     kinds,
     metric_class,
+    named_values,
 )
 from gan_lightning.metrics.preset import Preset, divided
+from gan_lightning.networks.styles import StyleGenerator
 
 Factories = Mapping[str, MetricFactory]
 
@@ -46,7 +55,18 @@ class Selection:
     def compared(self) -> dict[str, MetricFactory]:
         """The metrics that compare samples with real images."""
         wanted = {name: kinds(factory) for name, factory in self.metrics.items()}
-        return {name: self.metrics[name] for name, rows in wanted.items() if rows and "points" not in rows}
+        return {name: self.metrics[name] for name, rows in wanted.items() if rows and not rows & {"points", *PAIRED}}
+
+    @property
+    def only_pairs(self) -> bool:
+        """Whether samples are compared with their targets, and with nothing else."""
+        return bool(self.consumed & {*PAIRED}) and not self.compared
+
+    def modes(self, data: Any) -> int:
+        """Return how many modes samples are compared with, where no metric compares them with images."""
+        if len(data.image_shape) == 1:
+            return len(data.modes())
+        return 0 if self.compared else getattr(data, "num_modes", 0)
 
     @property
     def consumed(self) -> set[str]:
@@ -61,6 +81,11 @@ class Selection:
     def built(self, setting: Setting) -> dict[str, AnyMetric]:
         """Return the metrics for this setting; raises a UserError for what cannot be measured in it."""
         return {name: factory(setting) for name, factory in self.metrics.items()}
+
+    def doubts(self, setting: Setting) -> list[str]:
+        """Return what makes scores doubtful in this setting, in sentences."""
+        metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
+        return list(dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()))
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Do without these metrics, of which `check` said why on another process."""
@@ -159,6 +184,67 @@ def check_setting(metrics: Factories, setting: Setting) -> None:
             raise UserError(f"metrics=[{name}] needs classes, and data={setting.data} is unlabelled: leave it out.")
         if "labels" in consumed(factory) and not setting.fakes_labelled:
             raise UserError(f"metrics=[{name}] needs samples of given classes, and these have none: leave it out.")
+        if lacking := [kind for kind in PAIRED if kind in kinds(factory) and kind not in setting.fields]:
+            raise UserError(f"metrics=[{name}] needs samples with {lacking[0]}, and these have none: leave it out.")
+
+
+def setting_of(
+    data: Any,
+    extractor: Extractor | None,
+    generator: nn.Module | None,
+    discriminator: nn.Module | None,
+    counts: tuple[int, int],
+    fields: tuple[str, ...],
+) -> Setting:
+    """Return what metrics are built from; counts: of real images and of samples, fields: of a sample."""
+    return Setting(
+        feature_dim=getattr(extractor, "feature_dim", 0),
+        num_classes=getattr(extractor, "num_classes", 0),
+        modes=data.modes() if len(data.image_shape) == 1 else None,
+        std=getattr(data, "std", None),
+        num_reals=counts[0],
+        num_fakes=counts[1],
+        image_shape=tuple(data.image_shape),
+        labels=data.num_classes,
+        class_names=tuple(getattr(data, "class_names", None) or ()) or None,
+        stacked=hasattr(data, "single"),
+        fakes_labelled=bool(getattr(generator, "num_classes", 0)),
+        has_generator=generator is not None,
+        has_discriminator=discriminator is not None,
+        has_styles=isinstance(generator, StyleGenerator),
+        extractor=getattr(extractor, "name", ""),
+        data=data.name,
+        fields=fields,
+    )
+
+
+def measured(
+    metrics: Mapping[str, AnyMetric], states: Tensor, subject: Subject | None, setting: Setting
+) -> dict[str, dict[str, float]]:
+    """Return the values of metrics that have seen all samples, by their own names; {} with a warning for broken ones.
+
+    states: how many samples are in each state. subject: for those that measure a generator; its `sample` is Watched.
+    """
+    if problem := without_scores(states.tolist(), setting):
+        warnings.warn(problem, stacklevel=2)
+        return {}
+    values = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, GeneratorMetric):
+            assert subject is not None
+            metric.update(subject)
+            if not cast(Watched, subject.sample).finite:
+                warnings.warn(diverged(name), stacklevel=2)
+                return {}
+        values[name] = named_values(metric)
+    return values
+
+
+def finite(scores: dict[str, float]) -> dict[str, float]:
+    """Return the scores without those that are no numbers, of which a warning tells."""
+    for name in [name for name, value in scores.items() if not math.isfinite(value)]:
+        warnings.warn(f"{name} came out as {scores.pop(name)}, which is no score: it is left out.", stacklevel=2)
+    return scores
 
 
 def refused(metrics: Factories, check: Callable[[Factories], None]) -> dict[str, str]:

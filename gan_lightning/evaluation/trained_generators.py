@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluation_callback import Published
@@ -77,17 +76,14 @@ class TrainedGenerators:
                 f"has {tuple(self.data.image_shape)}: set data.image_size and data.channels to fit, or choose its own "
                 "data set."
             )
-        self.loaded, self.evaluator = loaded, self._evaluator(loaded, saved)
+        self.loaded, self.evaluator = loaded, self._evaluator(loaded)
         return loaded
 
     def measure(self, folder: Path | None = None) -> dict[str, float]:
         """Return the scores of the generator that was loaded last; `folder` is where metrics may leave pictures."""
-        loaded, evaluator = self.loaded, self.evaluator
-
-        def sample(start: int, stop: int, labels: Tensor | None = None) -> Tensor:
-            return loaded.generate(start, stop, evaluator.seed, labels)
-
-        return evaluator.evaluate(sample, folder, loaded.images_seen or 0)
+        producer = self.evaluator.producer
+        assert producer is not None
+        return self.evaluator.evaluate(producer, folder, self.loaded.images_seen or 0)
 
     def published(self, scores: dict[str, float]) -> list[str]:
         """Return lines that hold `scores` against the published ones that the training had beside it."""
@@ -118,16 +114,14 @@ class TrainedGenerators:
                 "on the same images; evaluate them apart, or choose data=... for all."
             )
 
-    def _evaluator(self, loaded: LoadedGenerator, saved: Saved) -> Evaluator:
+    def _evaluator(self, loaded: LoadedGenerator) -> Evaluator:
         """Return an evaluator that knows the generator, the same one for generators of the same kind."""
         assert self._metrics is not None
         made = Evaluator(self._metrics, self.data, self._extractor, **self._options)
-        judge = loaded.discriminator() if made.measures_generator else None
-        kind = (saved.averaged, bool(loaded.num_classes), judge is not None)
+        judge = loaded.discriminator() if made.selection.measures_generator else None
+        kind = (loaded.averaged, bool(loaded.num_classes), judge is not None)
         evaluator = self._evaluators.setdefault(kind, made)
-        if not saved.averaged:
-            evaluator.samples = "raw samples"
-        evaluator.attach(loaded.network, judge)
+        evaluator.attach(loaded.producer(evaluator.seed), judge)
         evaluator.prepare(loaded.device)
         return evaluator
 
@@ -138,11 +132,6 @@ class Saved:
     def __init__(self, loaded: LoadedGenerator, trusted: Iterable[Factory | str]) -> None:
         self.path, self.config = loaded.path, loaded.config or {}
         self.trusted = {one for one in trusted if isinstance(one, str)}
-
-    @property
-    def averaged(self) -> bool:
-        """Whether training kept a moving average of the weights; taken for granted where the file does not say."""
-        return bool(self.config.get("model", {}).get("ema_kimg", True))
 
     def part(self, group: str) -> dict[str, Any] | None:
         """Return a node of the configuration; UserError if it names a class that is not one of ours."""

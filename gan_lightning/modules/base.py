@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.hooks import call
+from gan_lightning.inference.producers import Picture, Producer, chosen, picture
 from gan_lightning.inference.read import FORMAT
-from gan_lightning.inference.sampling import generate
 from gan_lightning.modules import state
 from gan_lightning.modules.loops import go_on_from
 from gan_lightning.networks.base import Generator
@@ -23,7 +23,7 @@ from gan_lightning.training.scalars import Scalars
 class AdversarialModule(L.LightningModule):
     """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
 
-    A game sets `generator` and `generator_ema` (or overrides `sample`), names its networks, and fills `players`.
+    A game names its networks and its producers, and fills `players`.
 
     iteration: iterations so far; images_seen: real images that the discriminator saw, over all processes.
     latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
@@ -34,7 +34,6 @@ class AdversarialModule(L.LightningModule):
     """
 
     generator: Generator
-    generator_ema: Generator | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +60,21 @@ class AdversarialModule(L.LightningModule):
         labels: `(n,)` for a conditional generator, None draws them.
         raw: use the weights as trained, not their average.
         """
-        network = self.generator if raw or self.generator_ema is None else self.generator_ema
-        return generate(network, start, stop, seed, labels=labels)
+        return chosen(self.producers(seed, raw))(start, stop, labels)["images"]
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        """Return what makes samples of stream `seed` by name; the first is evaluated and shown.
+
+        raw: by the weights as trained, not their average.
+        """
+        raise NotImplementedError
+
+    def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
+        """Return by name what to draw of the game as it is now: what its producers make, the first one first.
+
+        rows, columns: of a grid; points: so many where samples are points in the plane.
+        """
+        return {name: picture(made, rows, columns, points) for name, made in self.producers(seed).items()}
 
     def synchronise_buffers(self) -> None:
         """Give all processes the same batch-norm statistics; call before they generate together."""

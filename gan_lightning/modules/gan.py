@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from gan_lightning.augment import Augment
 from gan_lightning.errors import UserError, check_range
+from gan_lightning.inference.producers import Picture, Producer, Samples, picture_of_codes
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
 from gan_lightning.modules.base import AdversarialModule
 from gan_lightning.modules.latent_optimization import LatentOptimization
@@ -206,6 +207,19 @@ class GAN(AdversarialModule):
         """Record D(x) or D(G(z)): beliefs where logits are log-odds, else raw scores."""
         logits = logits.detach()
         self.scalars.add(name, (logits.sigmoid() if self.loss.logits_are_log_odds else logits).mean())
+
+    # Samples ---------------------------------------------------------------------------------------------------------
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        """Return {"samples": of the averaged generator where there is one, or of the raw one}."""
+        if raw or self.generator_ema is None:
+            return {"samples": Samples(self.generator, seed)}
+        return {"samples": Samples(self.generator_ema, seed, averaged=True)}
+
+    def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
+        """Return samples, and of an InfoGAN what each of its codes does."""
+        codes = picture_of_codes(self.generator_ema or self.generator, columns, seed)
+        return super().pictures(rows, columns, points, seed) | codes
 
     # Lightning -------------------------------------------------------------------------------------------------------
 
