@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
+from gan_lightning.inference.former import FORMAT
 from gan_lightning.inference.load import LoadedGenerator
-from gan_lightning.inference.read import FORMAT
 from gan_lightning.paths import write_atomically
 
 TOLERANCE = 1e-4  # largest difference between ONNX and PyTorch, images in [-1, 1]

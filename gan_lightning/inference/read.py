@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from gan_lightning.errors import UserError
+from gan_lightning.inference.former import check_format, upgrade
 
 CANDIDATES = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt", "generator.safetensors")
-FORMAT = 1
 Tensors = dict[str, Tensor]
 
 
@@ -54,14 +54,16 @@ def read(path: Path | str, raw: bool = False) -> Stored:
     raw: the weights as trained, not their moving average.
     """
     path = locate(path)
-    stored = _read_safetensors(path, raw) if path.suffix == ".safetensors" else _stored(path, _checkpoint(path), raw)
-    return _of_true_size(stored)
+    return _read_safetensors(path, raw) if path.suffix == ".safetensors" else _stored(path, _checkpoint(path), raw)
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's whole training state; raise UserError for a file whose generator `read` would refuse."""
+    """Read a checkpoint's whole training state; raise UserError for a file whose generator `read` would refuse.
+
+    The optimisers' states are left out where the checkpoint is of a former format (see `upgrade`).
+    """
     checkpoint = _checkpoint(path)
-    _of_true_size(_stored(path, checkpoint, raw=False))
+    _stored(path, checkpoint, raw=False)
     return checkpoint
 
 
@@ -70,7 +72,7 @@ def read_discriminator(path: Path) -> Stored:
     if path.suffix == ".safetensors":
         raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
     checkpoint = _checkpoint(path)
-    description, state = _checked(path, checkpoint["gan_lightning"]), checkpoint["state_dict"]
+    description, state = checkpoint["gan_lightning"], checkpoint["state_dict"]
     tensors = _starting_with("discriminator.", state)
     networks = description["networks"] if _is_dict(description, "networks") else {}
     stored = Stored(path, networks.get("discriminator"), tensors, description)
@@ -79,30 +81,32 @@ def read_discriminator(path: Path) -> Stored:
             f"{path} has no discriminator that can be built again, and rejection and langevin_steps need one: leave "
             "them out."
         )
-    return _of_true_size(stored)
-
-
-def _of_true_size(stored: Stored) -> Stored:
-    # Tensors that claim more than the file holds (stride 0) would swell when copied; 4 leaves room for shared weights.
-    if sum(tensor.nbytes for tensor in stored.tensors.values()) > 4 * stored.path.stat().st_size:
-        raise UserError(f"{stored.path} is corrupt: its tensors claim to be larger than the file.")
     return stored
 
 
+def _upgraded(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    # Tensors that claim more than the file holds (stride 0) would swell when copied; 4 leaves room for shared weights.
+    claimed = sum(value.nbytes for value in checkpoint["state_dict"].values() if isinstance(value, Tensor))
+    if claimed > 4 * path.stat().st_size:
+        raise UserError(f"{path} is corrupt: its tensors claim to be larger than the file.")
+    return upgrade(checkpoint)
+
+
 def _stored(path: Path, checkpoint: dict[str, Any], raw: bool) -> Stored:
-    description = _checked(path, checkpoint["gan_lightning"])
+    description = checkpoint["gan_lightning"]
     tensors = _generator_tensors(path, checkpoint["state_dict"], raw)
     networks = description["networks"] if _is_dict(description, "networks") else {}
     return Stored(path, networks.get("generator"), tensors, description)
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    """Return what is in a checkpoint; UserError for a file that is none of ours."""
+    """Return what is in a checkpoint, in the present format; UserError for a file that is none of ours."""
     checkpoint = torch_load(path)
     missing = [key for key in ("gan_lightning", "state_dict") if not _is_dict(checkpoint, key)]
     if missing:
         raise UserError(f"{path} is a torch file but no checkpoint of gan_lightning: it has no {missing[0]!r} entry.")
-    return checkpoint
+    check_format(checkpoint["gan_lightning"], path)
+    return _upgraded(path, checkpoint)
 
 
 def torch_load(path: Path) -> Any:
@@ -150,24 +154,18 @@ def _read_safetensors(path: Path, raw: bool) -> Stored:
         tensors = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as safetensors: it is corrupt or cut off ({error}).") from error
-    return Stored(path, description.get("network"), tensors, description)
+    content = _upgraded(path, {"gan_lightning": description, "state_dict": tensors})
+    return Stored(path, description.get("network"), content["state_dict"], content["gan_lightning"])
 
 
 def _read_json(path: Path, beside: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} is missing beside {beside.name}: it says how to build the network, copy it along.")
     try:
-        return _checked(path, json.loads(path.read_text(encoding="utf-8")))
+        description = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}.") from error
-
-
-def _checked(path: Path, description: Any) -> dict[str, Any]:
-    version = description.get("format") if isinstance(description, dict) else None
-    if not isinstance(version, int):
-        raise UserError(f"{path} was not written by gan_lightning: it has no 'format' number.")
-    if version > FORMAT:
-        raise UserError(f"{path} has format {version}, this gan_lightning reads up to {FORMAT}: install a newer one.")
+    check_format(description, path)
     return description
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.hooks import call
+from gan_lightning.inference.former import FORMAT, upgrade
 from gan_lightning.inference.producers import Picture, Producer, chosen, picture
-from gan_lightning.inference.read import FORMAT
 from gan_lightning.modules import state
 from gan_lightning.modules.loops import go_on_from
 from gan_lightning.networks.base import Generator
@@ -136,12 +136,18 @@ class AdversarialModule(L.LightningModule):
         """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
         if "gan_lightning" not in checkpoint:
             raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
+        checkpoint.update(upgrade(checkpoint, self._parameter_names()))
         changed = self.changes(checkpoint)
         if changed:
             raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
         entry = checkpoint["gan_lightning"]
         self._take_up_counters(entry)
         go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
+
+    def _parameter_names(self) -> list[list[str]]:
+        """Return for each optimiser the names in the state dict of the parameters of its player's networks."""
+        networks = self.player_networks().items()
+        return [[f"{player}.{name}" for name, _ in network.named_parameters()] for player, network in networks]
 
     def changes(self, checkpoint: dict[str, Any]) -> str:
         """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""

@@ -105,7 +105,7 @@ class StyleGAN2Generator(StyleGenerator):
         check_range("model.generator", 0, 1, mixing=mixing)
         self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
         self.image_shape = (channels, image_size, image_size)
-        self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
+        self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers, gain_after=True)
         self.synthesis: Synthesis = Synthesis(image_size, channels, style_dim, channel_base, channel_max)
 
     @property
@@ -203,7 +203,7 @@ class MappedProjectionHead(Head):
         dim = embedding_dim or feature_dim
         super().__init__(feature_dim, num_classes, bias)
         self.linear = nn.Linear(feature_dim, dim, bias=bias)
-        self.mapping = Mapping(0, num_classes, dim, mapping_layers)
+        self.mapping = Mapping(0, num_classes, dim, mapping_layers, gain_after=True)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
         """Return the logits `(N,)` of real and of class `labels` against not."""

@@ -27,6 +27,8 @@ class Mapping(nn.Module):
     num_classes: 0 for none.
     lr_multiplier: these layers learn this many times as fast.
     average_decay: what of the moving average of w, the buffer `w_avg`, a batch in training leaves.
+    gain_after: the gain sqrt 2 comes after each activation, on weights and biases alike (StyleGAN2's code), else it is
+        on the weights alone (StyleGAN's). Where it is decides how fast the biases learn.
     """
 
     w_avg: Tensor
@@ -39,14 +41,16 @@ class Mapping(nn.Module):
         num_layers: int = 8,
         lr_multiplier: float = 0.01,
         average_decay: float = 0.995,
+        gain_after: bool = False,
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes, self.average_decay = latent_dim, num_classes, average_decay
         self.embedding = EqualisedLinear(num_classes, style_dim) if num_classes else None
         widths = [latent_dim + (style_dim if num_classes else 0), *[style_dim] * num_layers]
+        gain, activation = (1.0, ScaledLeakyReLU()) if gain_after else (HE, nn.LeakyReLU(0.2))
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layers += [EqualisedLinear(inputs, outputs, gain=HE, lr_multiplier=lr_multiplier), nn.LeakyReLU(0.2)]
+            layers += [EqualisedLinear(inputs, outputs, gain=gain, lr_multiplier=lr_multiplier), activation]
         self.layers = nn.Sequential(*layers)
         self.register_buffer("w_avg", torch.zeros(style_dim))
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from gan_lightning.inference.former import FORMAT
 from gan_lightning.modules.state import describe as describe_network
 from gan_lightning.networks.dcgan import DCGANGenerator
 
@@ -26,7 +27,7 @@ def _weathered(network: nn.Module, seed: int = 0) -> nn.Module:
 
 def _describe(network: nn.Module, **changes: Any) -> dict[str, Any]:
     entry = {
-        "format": 1,
+        "format": FORMAT,
         "images_seen": 1280,
         "iteration": 20,
         "config": {"seed": 1},
