@@ -119,7 +119,7 @@ def measured(run: Path) -> dict[str, Any]:
 
     import gan_lightning
     from gan_lightning.cli.evaluate import evaluate
-    from gan_lightning.inference.judge import build_discriminator
+    from gan_lightning.inference.rebuild import build_discriminator
 
     checkpoint = run / "checkpoints" / "last.ckpt"
     found = evaluate([f"ckpt='{checkpoint}'", "device=cpu"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_lightning.callbacks.base import Callback, call
+from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.checkpoint import Checkpoint
 from gan_lightning.callbacks.curves import Curves
 from gan_lightning.callbacks.limit import Limit
@@ -11,6 +11,7 @@ from gan_lightning.callbacks.progress import Progress
 from gan_lightning.callbacks.sample_grid import SampleGrid
 from gan_lightning.callbacks.target import Target
 from gan_lightning.callbacks.throughput import Throughput
+from gan_lightning.hooks import call
 
 __all__ = [
     "Callback",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import lightning as L
 
 if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
-
-AnyCallback = TypeVar("AnyCallback", bound=L.Callback)
 
 
 class Callback(L.Callback):
@@ -23,14 +21,3 @@ class Callback(L.Callback):
 
     def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Run after an evaluation with its scores."""
-
-
-def callbacks_of(trainer: L.Trainer, kind: type[AnyCallback]) -> list[AnyCallback]:
-    """Return the trainer's callbacks of class `kind`, in its order."""
-    return [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, kind)]
-
-
-def call(trainer: L.Trainer, hook: str, *arguments: object) -> None:
-    """Call `hook(trainer, module, *arguments)` of every callback of ours, in the trainer's order."""
-    for callback in callbacks_of(trainer, Callback):
-        getattr(callback, hook)(trainer, trainer.lightning_module, *arguments)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import lightning as L
 
-from gan_lightning.callbacks.base import Callback, callbacks_of
+from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EverySeconds
 from gan_lightning.errors import check_range
+from gan_lightning.hooks import callbacks_of
 from gan_lightning.loggers.csv import PROTOCOL, Row, read_rows
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import LOWER_IS_BETTER, kind

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import lightning as L
 
-from gan_lightning.callbacks.base import Callback, callbacks_of
+from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.checkpoint import Checkpoint
 from gan_lightning.errors import UserError
+from gan_lightning.hooks import callbacks_of
 
 if TYPE_CHECKING:
     from gan_lightning.modules.game import Game

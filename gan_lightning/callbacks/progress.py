@@ -14,9 +14,10 @@ from rich.progress import BarColumn, ProgressColumn, Task
 from rich.table import Column, Table
 from rich.text import Text
 
-from gan_lightning.callbacks.base import Callback, callbacks_of
+from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.limit import Limit
 from gan_lightning.errors import check_range
+from gan_lightning.hooks import callbacks_of
 from gan_lightning.scores import kind
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the generator makes of the same latents as training goes on."""
+"""What a game makes of the same latents, or of the same sources, as training goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
 from gan_lightning.errors import UserError, check_range
-from gan_lightning.inference.sampling import sweep
+from gan_lightning.inference.producers import Picture
 from gan_lightning.loggers.base import log_image
 from gan_lightning.paths import write_atomically
 from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
@@ -21,7 +21,6 @@ from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
 if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
 
-MAX_CLASS_ROWS = 16  # with more classes, `rows` of them are shown
 AT_LEAST = 512  # small images are enlarged until the grid is about this wide, in pixels
 
 
@@ -33,8 +32,9 @@ class SampleGrid(Callback):
     every_epochs, every_kimg: how often; None: not by that measure. seed: of the latents, fixed for the whole run.
     gif_frames, gif_side: the most frames, and the longest side in pixels, of the time-lapse; 0 frames: none.
 
-    A generator with codes (InfoGAN) gets `codes.png` as well, a row for each code that runs through its values.
-    Samples come from the averaged generator where there is one. Frames beyond a checkpoint are dropped on resume.
+    Any further picture of the game is written as `NAME.png`: of a generator with codes (InfoGAN) `codes.png`, a row for
+    each code that runs through its values. Samples come from the averaged generator where there is one. Frames beyond a
+    checkpoint are dropped on resume.
     """
 
     def __init__(
@@ -94,42 +94,28 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero or self._drawn_at == module.images_seen:
             return
         self._drawn_at = module.images_seen
-        picture = self.picture(trainer, module)
         folder = Path(trainer.default_root_dir)
-        frame = folder / "samples" / f"{module.images_seen:09d}.png"
-        for path in (frame, folder / "samples.png"):
-            write_atomically(path, lambda temporary: picture.save(temporary))
-        log_image(trainer.loggers, "samples", picture, module.images_seen)
-        self._draw_codes(trainer, module)
+        for name, picture in self.pictures(trainer, module).items():
+            frame = [folder / "samples" / f"{module.images_seen:09d}.png"] if name == "samples" else []
+            for path in (*frame, folder / f"{name}.png"):
+                write_atomically(path, picture.save)
+            log_image(trainer.loggers, name, picture, module.images_seen)
 
-    def _draw_codes(self, trainer: L.Trainer, module: Game) -> None:
-        """Write and log `codes.png`, where the generator has codes: in each row one of them runs through its values."""
-        network = module.generator_ema or module.generator
-        codes = getattr(network, "codes", None)
-        if codes is None or len(network.image_shape) != 3:
-            return
-        columns = max([self.columns, *codes.categories])
-        picture = enlarge(grid(to_uint8(sweep(network, columns, self.seed)), columns), AT_LEAST)
-        write_atomically(Path(trainer.default_root_dir) / "codes.png", lambda path: picture.save(path))
-        log_image(trainer.loggers, "codes", picture, module.images_seen)
+    def pictures(self, trainer: L.Trainer, module: Game) -> dict[str, Image.Image]:
+        """Return what the game shows of the fixed latents as they are now, drawn; the first picture is "samples"."""
+        shown = module.pictures(self.rows, self.columns, self.points, self.seed)
+        names = ["samples", *list(shown)[1:]]
+        return {name: _drawn(trainer, picture) for name, picture in zip(names, shown.values(), strict=True)}
 
     def picture(self, trainer: L.Trainer, module: Game) -> Image.Image:
         """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""
-        if tuple(module.generator.image_shape) == (2,):
-            modes, std = _modes(trainer)
-            return scatter(module.sample(0, self.points, seed=self.seed).cpu(), modes, std)
-        labels = self._labels(module.generator.num_classes)
-        count = self.rows * self.columns if labels is None else len(labels)
-        images = module.sample(0, count, seed=self.seed, labels=labels)
-        return enlarge(grid(to_uint8(images), self.columns), AT_LEAST)
+        return self.pictures(trainer, module)["samples"]
 
-    def _labels(self, num_classes: int) -> Tensor | None:
-        """Return the class of each cell: one row a class, evenly chosen if there are too many; None if unlabelled."""
-        if not num_classes:
-            return None
-        rows = num_classes if num_classes <= MAX_CLASS_ROWS else self.rows
-        classes = torch.linspace(0, num_classes - 1, rows).round().long()
-        return classes.repeat_interleave(self.columns)
+
+def _drawn(trainer: L.Trainer, picture: Picture) -> Image.Image:
+    if picture.images.ndim == 2:
+        return scatter(picture.images, *_modes(trainer))
+    return enlarge(grid(to_uint8(picture.images), picture.columns), AT_LEAST)
 
 
 def _frames(trainer: L.Trainer) -> list[Path]:

@@ -15,9 +15,8 @@ from torch.optim import Optimizer
 from gan_lightning.callbacks import Limit
 from gan_lightning.cli.objects import build
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.callback import EvaluationCallback
+from gan_lightning.evaluation.evaluation_callback import EvaluationCallback, Published
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.published import Published
 from gan_lightning.modules.gan import GAN
 from gan_lightning.streams import key
 from gan_lightning.training.distributed import ReplicaStrategy

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.cli.app import command
-from gan_lightning.cli.checkpoints import Found, find
-from gan_lightning.cli.generators import INCEPTION, METRICS, Generators
 from gan_lightning.cli.objects import build
 from gan_lightning.cli.values import check_numbers
 from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from gan_lightning.evaluation.evaluator import Evaluator
-    from gan_lightning.evaluation.table import Table
+    from gan_lightning.evaluation.score_table import Table
+    from gan_lightning.evaluation.trained_generators import TrainedGenerators
+    from gan_lightning.inference.checkpoint_files import Found
 
 NUMBERS = {
     "num_fakes": (int, 2),
@@ -48,6 +48,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     _check_together(cfg)
     if cfg.ckpt is None:
         return _folders(cfg)
+    from gan_lightning.inference.checkpoint_files import find
+
     given = OmegaConf.to_container(cfg.ckpt) if OmegaConf.is_list(cfg.ckpt) else cfg.ckpt
     found = find(given, cfg.checkpoints)
     return _one(cfg, found[0]) if len(found) == 1 else _several(cfg, given, found)
@@ -67,19 +69,37 @@ def _check_together(cfg: DictConfig) -> None:
 
 
 def _folders(cfg: DictConfig) -> dict[str, Any]:
-    from gan_lightning.evaluation.images import from_folder, score
+    from gan_lightning.evaluation.image_sets import from_folder, score
+    from gan_lightning.evaluation.trained_generators import METRICS
     from gan_lightning.inference.load import choose_device
+    from gan_lightning.metrics.inception import Inception
 
     out = _writable(cfg.out)
     real, fake = (from_folder(str(folder), cfg.image_size, cfg.num_workers) for folder in (cfg.real, cfg.fake))
-    metrics = {name: build(node) for name, node in (cfg.metrics or METRICS).items()}
-    extractor, device = build(INCEPTION if cfg.extractor is None else cfg.extractor), choose_device(cfg.device)
+    metrics, extractor, device = _metrics(cfg) or METRICS, _extractor(cfg) or Inception(), choose_device(cfg.device)
     scores, evaluator = score(real, fake, metrics, extractor, batch_size=cfg.batch_size, device=device)
     return _report(str(cfg.fake), scores, evaluator, out)
 
 
+def _metrics(cfg: DictConfig) -> dict[str, Any]:
+    return {name: build(node) for name, node in cfg.metrics.items()}
+
+
+def _extractor(cfg: DictConfig) -> Any:
+    return None if cfg.extractor is None else build(cfg.extractor)
+
+
+def _generators(cfg: DictConfig) -> TrainedGenerators:
+    from gan_lightning.evaluation.trained_generators import TrainedGenerators
+
+    options = {name: cfg[name] for name in ("num_fakes", "split", "seed", "batch_size", "raw", "device")}
+    trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted)
+    data = None if cfg.data is None else build(cfg.data)
+    return TrainedGenerators(_metrics(cfg), data, _extractor(cfg), trusted=trusted, **options)
+
+
 def _one(cfg: DictConfig, found: Found) -> dict[str, Any]:
-    generators, out = Generators(cfg), _writable(cfg.out)
+    generators, out = _generators(cfg), _writable(cfg.out)
     print(generators.load(found.path))
     scores, seen = generators.measure(out), generators.loaded.images_seen
     reported = _report(str(found.path), scores, generators.evaluator, out, seen)
@@ -91,11 +111,10 @@ def _report(
     name: str, scores: dict[str, float], evaluator: Evaluator, out: Path | None, images_seen: int | None = None
 ) -> dict[str, Any]:
     """Print the scores below one another, and write them to `out`."""
-    from gan_lightning.evaluation.table import Row, show
+    from gan_lightning.evaluation.score_table import Row, show
 
-    floor = {name: value for name, value in evaluator.floor.items() if name in scores}
     table = _table([Row(name, scores, images_seen)], evaluator)
-    show(scores, floor, table.notes)
+    show(table)
     if out is not None:
         _write(table, out)
     return {"scores": scores, "floor": evaluator.floor, "protocol": evaluator.protocol}
@@ -103,12 +122,12 @@ def _report(
 
 def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
     """Measure checkpoints one after another; what was measured is written at once, and kept if the rest fails."""
-    from gan_lightning.evaluation.report import describe
-    from gan_lightning.evaluation.table import Row, Table
+    from gan_lightning.evaluation.protocol import describe
+    from gan_lightning.evaluation.score_table import Row, Table
 
     out = _writable(cfg.out or _beside(given))
     assert out is not None
-    generators, table, seen = Generators(cfg), Table([]), set()
+    generators, table, seen = _generators(cfg), Table([]), set()
     runs = [os.path.dirname(name) for _, _, name in found]
     for number, (path, run, name) in enumerate(found, start=1):
         loaded = generators.load(path)
@@ -124,6 +143,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
         table.rows.append(Row(name, scores, loaded.images_seen, os.path.dirname(name)))
         table.rows.sort(key=lambda row: (runs.index(row.run), row.images_seen or 0))
         table.floor |= generators.evaluator.floor
+        table.baseline |= generators.evaluator.baseline
         table.notes = list(dict.fromkeys([*table.notes, *_notes(generators.evaluator)]))
         table.write(out)
     if not table.rows:
@@ -135,9 +155,9 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
 
 
 def _table(rows: list[Any], evaluator: Evaluator) -> Table:
-    from gan_lightning.evaluation.table import Table
+    from gan_lightning.evaluation.score_table import Table
 
-    return Table(rows, evaluator.floor, _notes(evaluator))
+    return Table(rows, evaluator.floor, _notes(evaluator), evaluator.baseline)
 
 
 def _notes(evaluator: Evaluator) -> list[str]:

@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-from gan_lightning.cli.former import now_called
+from gan_lightning.cli.former_options import now_called
 from gan_lightning.errors import UserError, nearest_first
 
 NO_NAME = re.compile(r"null|true|false|nan|[-+]?(inf|[\d.]+(e[-+]?\d+)?)", re.IGNORECASE)  # not text to Hydra

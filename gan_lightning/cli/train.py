@@ -34,6 +34,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     Raises UserError before anything is trained for whatever cannot work.
     """
     from gan_lightning.cli import build, built, preflight
+    from gan_lightning.evaluation.evaluation_callback import attach
 
     _quiet_lightning()
     config = _settled(config)
@@ -47,7 +48,7 @@ def train(config: DictConfig) -> dict[str, Any]:
         data.setup("fit")
         built.check(module, data, build.processes(config.trainer) * module.options.accumulate)
         if measure is not None:
-            measure.attach(module.generator, module.discriminator)
+            attach(measure, module)
             measure.check()
     start = _start(module, checkpoint, config.strict)
     _check_length(build.epochs(config), start)

@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import checks
-from gan_lightning.evaluation.progress import bar
 from gan_lightning.evaluation.protocol import Protocol
-from gan_lightning.evaluation.reals import held_out_count
-from gan_lightning.evaluation.reference import Advance, Reference
-from gan_lightning.evaluation.rows import EXTRACTED, RowMaker
-from gan_lightning.evaluation.samples import Sampler, Watched, sample_blocks, show
-from gan_lightning.metrics.base import (
-    AnyMetric,
-    Extractor,
-    GeneratorMetric,
-    MetricFactory,
-    SampleMetric,
-    Setting,
-    Subject,
-    consumed,
-    kinds,
-    metric_class,
-    named_values,
-)
+from gan_lightning.evaluation.reference import Reference, held_out_count
+from gan_lightning.evaluation.sample_rows import Advance, RowMaker, Watched, bar, sample_blocks, show
+from gan_lightning.evaluation.selection import Selection, finite, measured, setting_of
+from gan_lightning.inference.producers import Made, Producer
+from gan_lightning.metrics.base import AnyMetric, Extractor, MetricFactory, SampleMetric, Setting, Subject
 from gan_lightning.metrics.collective import from_rank_zero, rank
-from gan_lightning.metrics.preset import Preset, divided
-from gan_lightning.networks.styles import StyleGenerator
+from gan_lightning.metrics.preset import Preset
 
 MOST_FAKES = 10_000
 MIXTURE_FAKES = 2_500  # the protocol of VEEGAN and PacGAN
 
 
 class Evaluator:
-    """Measures samples of a generator; it stands beside the module, so no extractor gets into a checkpoint.
+    """Measures what a producer makes; it stands beside the module, so no extractor gets into a checkpoint.
 
     metrics: name -> a metric's class (or a partial with options), built from a `metrics.base.Setting`; among them a
     `metrics.preset.Preset`, whose metrics are left out where they cannot be measured.
     data: a data module: `name`, `reference(split)`, `fingerprint(split)`, `image_shape`, `num_classes`, and for a
     mixture `modes()` and `std`. extractor: None will do if no metric needs features.
     num_fakes: samples per evaluation; None takes as many as there are real images, at most 10,000 (mixtures: 2,500;
-    stacked digits: 26,000).
+    stacked digits: 26,000), and no more than the producer has.
     split: of the data that samples are compared with. batch_size: samples per process and forward pass.
     seed: stream of the evaluation's latents; raw: trained weights instead of their moving average. Both are for whoever
     brings the samples.
@@ -69,29 +52,48 @@ class Evaluator:
     ) -> None:
         _at_least(2, "num_fakes", num_fakes)
         _at_least(1, "batch_size", batch_size)
-        self.metrics, self._optional = divided(metrics)
+        self.selection = Selection(metrics, extractor)
         self.data, self.extractor = data, extractor
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
         self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
         self.reals = f"{split} images"
-        self.generator: nn.Module | None = None  # both from attach()
+        self.producer: Producer | None = None  # these from attach()
+        self.generator: nn.Module | None = None
         self.discriminator: nn.Module | None = None
         self.given = False  # samples are images at hand, of no seed and split
         self.advance: Advance | None = None  # is told of progress; None: a bar of its own where there is a terminal
-        self.left_out: dict[str, str] = {}  # metrics of a preset that cannot be measured here, and why; from check()
         self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
+        self.baseline: dict[str, float] = {}  # scores of the producer's trivial rival, from the first evaluation on
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
         self._reference: Reference | None = None
 
-    def attach(self, generator: nn.Module | None, discriminator: nn.Module | None = None) -> None:
-        """Say whose samples will be measured, before `check`; for metrics that look at more than samples."""
-        self.generator, self.discriminator = generator, discriminator
+    def attach(self, maker: Producer | nn.Module | None, discriminator: nn.Module | None = None) -> None:
+        """Say what will be measured, before `check`: a producer, or the generator of samples that come otherwise.
+
+        The networks are for metrics that look at more than samples.
+        """
+        self.producer = maker if isinstance(maker, Producer) else None
+        self.generator = maker.network if isinstance(maker, Producer) else maker
+        self.discriminator = discriminator
+        if self.producer is not None and not self.given and not self.producer.averaged:
+            self.samples = "raw samples"
+        most = self.producer.count if self.producer is not None else None
+        if self._num_fakes is not None and most is not None and self._num_fakes > most:
+            raise UserError(
+                f"evaluation.num_fakes={self._num_fakes} is more than the {most} samples that there are: give at most "
+                "so many, or null for all."
+            )
 
     @property
-    def measures_generator(self) -> bool:
-        """Whether a metric looks at the networks themselves."""
-        return any(issubclass(metric_class(factory), GeneratorMetric) for factory in self.metrics.values())
+    def metrics(self) -> dict[str, MetricFactory]:
+        """The metrics by name; from `check` on without those that a preset brought and that cannot be measured here."""
+        return self.selection.metrics
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Metrics of a preset that cannot be measured here, and why; known from `check` on."""
+        return self.selection.left_out
 
     @property
     def num_reals(self) -> int:
@@ -103,14 +105,16 @@ class Evaluator:
         """Number of samples of one evaluation."""
         if self._num_fakes is not None:
             return self._num_fakes
-        if wanted := getattr(self.data, "num_fakes", None):  # of a data set with a protocol of its own
-            return wanted
-        return MIXTURE_FAKES if self._points else min(self.num_reals, MOST_FAKES)
+        points = len(self.data.image_shape) == 1
+        wanted = getattr(self.data, "num_fakes", None)  # of a data set with a protocol of its own
+        wanted = wanted or (MIXTURE_FAKES if points else min(self.num_reals, MOST_FAKES))
+        most = self.producer.count if self.producer is not None else None
+        return wanted if most is None else min(wanted, most)
 
     @property
     def terms(self) -> Protocol:
         """What the scores compare."""
-        shown = self.extractor if self._extractor_is_used else None
+        shown = self.selection.extractor
         return Protocol(
             num_fakes=self.num_fakes,
             num_reals=self.num_reals,
@@ -122,7 +126,8 @@ class Evaluator:
             extractor=shown.name if shown else "",
             resize=shown.resize if shown else "",
             suffix=shown.suffix if shown else "",
-            modes=self._modes,
+            modes=self.selection.modes(self.data),
+            pairs=self.selection.only_pairs,
         )
 
     @property
@@ -139,148 +144,93 @@ class Evaluator:
     @property
     def setting(self) -> Setting:
         """What is known before the first sample."""
-        return Setting(
-            feature_dim=getattr(self.extractor, "feature_dim", 0),
-            num_classes=getattr(self.extractor, "num_classes", 0),
-            modes=self.data.modes() if self._points else None,
-            std=getattr(self.data, "std", None),
-            num_reals=self.num_reals,
-            num_fakes=self.num_fakes,
-            image_shape=tuple(self.data.image_shape),
-            labels=self.data.num_classes,
-            class_names=tuple(getattr(self.data, "class_names", None) or ()) or None,
-            stacked=hasattr(self.data, "single"),
-            fakes_labelled=bool(getattr(self.generator, "num_classes", 0)),
-            has_generator=self.generator is not None,
-            has_discriminator=self.discriminator is not None,
-            has_styles=isinstance(self.generator, StyleGenerator),
-            extractor=getattr(self.extractor, "name", ""),
-            data=self.data.name,
-        )
+        counts = (self.num_reals, self.num_fakes)
+        fields = tuple(self.producer.fields) if self.producer is not None else ("images",)
+        return setting_of(self.data, self.extractor, self.generator, self.discriminator, counts, fields)
 
     def check(self) -> None:
         """Raise a UserError for what cannot be measured, before training; download an extractor's weights.
 
         Of a preset it is left out instead, and the reason is printed.
         """
-        self._leave_out(self._check_images)
-        if self._points:  # a metric that needs features must not have an extractor's weights downloaded in vain
-            self._leave_out(self._check_setting)
-        self._check_images(self.metrics)
-        if self._extractor_is_used:
-            try:
-                self._features.check(self.data)
-            except UserError:  # nobody is to look for weights first, and hear then that they were of no use
-                self._check_setting(self.metrics)
-                raise
-        self._leave_out(self._check_setting)
-        self._check_setting(self.metrics)
-
-    def _check_images(self, metrics: Mapping[str, MetricFactory]) -> None:
-        if any(name in self._compared for name in metrics):
-            checks.images(metrics, self.setting, self.split)
-        checks.logits(metrics, self.extractor)
-
-    def _check_setting(self, metrics: Mapping[str, MetricFactory]) -> None:
-        for factory in metrics.values():
-            factory(self.setting)
-        checks.labels(metrics, self.setting)
-
-    def _leave_out(self, check: Callable[[Mapping[str, MetricFactory]], None]) -> None:
-        """Leave out what a preset brought and `check` refuses, and say why."""
-        optional = {name: factory for name, factory in self.metrics.items() if name in self._optional}
-        refused = checks.refused(optional, check)
-        if refused and len(refused) == len(self.metrics):
-            raise UserError(next(iter(refused.values())))
-        for name, reason in refused.items():
-            print(f"Left out {name}: {reason}", flush=True)
-            del self.metrics[name]
-        self.left_out |= refused
+        self.selection.check(self.setting, self.data, self.split)
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
-        self.left_out |= from_rank_zero(self._checked)
-        self.metrics = {name: factory for name, factory in self.metrics.items() if name not in self.left_out}
-        if self._extractor_is_used:
-            self._features.prepare(self.data, device)
+        self.selection.leave_out(from_rank_zero(lambda: self.selection.check(self.setting, self.data, self.split)))
+        if extractor := self.selection.extractor:
+            extractor.prepare(self.data, device)
         if self.device is None and rank() == 0:
-            metrics = [metric for metric in self._built().values() if isinstance(metric, SampleMetric)]
-            for doubt in dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()):
+            for doubt in self.selection.doubts(self.setting):
                 warnings.warn(doubt, stacklevel=2)
         self.device = torch.device(device)
 
-    def _checked(self) -> dict[str, str]:
-        self.check()
-        return self.left_out
-
     @torch.no_grad()
-    def evaluate(self, sample: Sampler, folder: Path | None = None, images_seen: int = 0) -> dict[str, float]:
+    def evaluate(
+        self, producer: Producer | Callable[..., Tensor], folder: Path | None = None, images_seen: int = 0
+    ) -> dict[str, float]:
         """Return the scores by their full names; a score that is not a number is left out.
 
-        sample: (start, stop) -> the samples with these global indices: uint8 or float in [-1, 1] `(n, C, H, W)`, or
-        points `(n, 2)`; where metrics want classes, (start, stop, labels `(n,)`) -> samples of these classes.
-        folder: where metrics may leave pictures.
+        producer: makes the samples; or a function (start, stop) -> the samples with these global indices: uint8 or
+        float in [-1, 1] `(n, C, H, W)`, or points `(n, 2)`; where metrics want classes, (start, stop, labels `(n,)`) ->
+        samples of these classes. The scores of its trivial rival are found in `baseline`, those of real images in
+        `floor`. folder: where metrics may leave pictures.
         All processes call this together; each brings its share, and all get rank zero's scores.
         """
         if not self.metrics:
             return {}
+        if not isinstance(producer, Producer):
+            producer = Made(producer, self.data.image_shape)
+        elif self.producer is None and self.generator is None:
+            self.attach(producer, self.discriminator)
         if self.device is None:
             self.prepare()
-        with self._shown() as advance:
-            reference = self._known_reals(advance)
-            metrics = self._built() if rank() == 0 else {}
-            for name in reference.metrics if rank() == 0 else ():
-                reference.load(metrics[name], name)  # type: ignore[arg-type]
-            states = self._show_samples(sample, metrics, advance)
-            subject = self._subject(sample, folder, images_seen)
-            return from_rank_zero(lambda: self._finish(metrics, states, subject))
+        with bar(self.advance) as advance:
+            if self._reference is None:
+                self._reference = self._known_reals(advance)
+                rival = producer.baseline()
+                self.baseline = self._measure(rival, advance, None) if rival is not None else {}
+            return self._measure(producer, advance, self._subject(producer, folder, images_seen))
 
     def _known_reals(self, advance: Advance) -> Reference:
-        if self._reference is None:
-            extractor = self.extractor if self._extractor_is_used else None
-            assert self.device is not None
-            reference = Reference(
-                self._compared, self.setting, self.data, self.split, extractor, self.batch_size, self.device, advance
-            )
-            reference.prepare()
-            self.floor = from_rank_zero(lambda: self._full_names(reference.floors))
-            self._reference = reference
-        return self._reference
+        compared, extractor, device = self.selection.compared, self.selection.extractor, self.device
+        assert device is not None
+        reference = Reference(
+            compared, self.setting, self.data, self.split, extractor, self.batch_size, device, advance
+        )
+        reference.prepare()
+        self.floor = from_rank_zero(lambda: self.terms.all_names(self.metrics, reference.floors))
+        return reference
 
-    def _show_samples(self, sample: Sampler, metrics: dict[str, AnyMetric], advance: Advance) -> Tensor:
+    def _measure(self, producer: Producer, advance: Advance, subject: Subject | None) -> dict[str, float]:
+        """Return the scores of what `producer` makes; without a subject those of samples alone."""
+        built = self.selection.built(self.setting) if rank() == 0 else {}
+        metrics = {name: m for name, m in built.items() if subject is not None or isinstance(m, SampleMetric)}
+        assert self._reference is not None
+        for name in self._reference.metrics if rank() == 0 else ():
+            self._reference.load(metrics[name], name)  # type: ignore[arg-type]
+        states = self._show_samples(producer, metrics, advance)
+        return from_rank_zero(
+            lambda: finite(self.terms.all_names(self.metrics, measured(metrics, states, subject, self.setting)))
+        )
+
+    def _show_samples(self, producer: Producer, metrics: Mapping[str, AnyMetric], advance: Advance) -> Tensor:
         """Give samples to the metrics that take them; return how many are in each state, on rank zero."""
-        wanted = {kind for factory in self.metrics.values() for kind in consumed(factory)}
+        wanted = self.selection.consumed
         assert self.device is not None
-        maker = RowMaker(wanted, self.data, self.extractor, self.device)
+        maker = RowMaker(wanted, self.data, self.extractor, self.device, producer.fields)
         classes: Any = getattr(self.generator, "num_classes", 0) if "labels" in wanted else 0
-        found = sample_blocks(sample, maker, self.num_fakes, self.batch_size, self.seed, classes)
+        found = sample_blocks(producer, maker, self.num_fakes, self.batch_size, self.seed, classes)
         takers = [metric for metric in metrics.values() if isinstance(metric, SampleMetric)]
         return show(found if wanted else iter(()), takers, self.num_fakes, advance)
 
-    def _finish(self, metrics: dict[str, AnyMetric], states: Tensor, subject: Subject) -> dict[str, float]:
-        if problem := checks.samples(states.tolist(), self.setting):
-            warnings.warn(problem, stacklevel=2)
-            return {}
-        values = {}
-        for name, metric in metrics.items():
-            if isinstance(metric, GeneratorMetric):
-                metric.update(subject)
-                if not cast(Watched, subject.sample).finite:
-                    warnings.warn(checks.diverged(name), stacklevel=2)
-                    return {}
-            values[name] = named_values(metric)
-        scores = self._full_names(values)
-        for name in [name for name, value in scores.items() if not math.isfinite(value)]:
-            warnings.warn(f"{name} came out as {scores.pop(name)}, which is no score: it is left out.", stacklevel=2)
-        return scores
-
-    def _subject(self, sample: Sampler, folder: Path | None, images_seen: int) -> Subject:
+    def _subject(self, producer: Producer, folder: Path | None, images_seen: int) -> Subject:
         return Subject(
-            sample=Watched(sample),
+            sample=Watched(producer),
             data=self.data,
             generator=self.generator,
             discriminator=self.discriminator,
-            extractor=self.extractor if self._extractor_is_used else None,
+            extractor=self.selection.extractor,
             split=self.split,
             num_fakes=self.num_fakes,
             seed=self.seed,
@@ -288,62 +238,6 @@ class Evaluator:
             folder=folder,
             images_seen=images_seen,
         )
-
-    @contextmanager
-    def _shown(self) -> Iterator[Advance]:
-        if self.advance is not None:
-            yield self.advance
-        else:
-            with bar() as advance:
-                yield advance
-
-    def _full_names(self, values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """Return the scores of all metrics in one dict, in the order of the metrics."""
-        terms, ordered = self.terms, [name for name in self.metrics if name in values]
-        named = [terms.names(metric_class(self.metrics[name]), values[name]) for name in ordered]
-        return {name: value for scores in named for name, value in scores.items()}
-
-    def _built(self) -> dict[str, AnyMetric]:
-        setting = self.setting
-        return {name: factory(setting) for name, factory in self.metrics.items()}
-
-    @property
-    def _points(self) -> bool:
-        return len(self.data.image_shape) == 1
-
-    @property
-    def _modes(self) -> int:
-        """How many modes samples are compared with, where no metric compares them with images."""
-        if self._points:
-            return len(self.data.modes())
-        return 0 if self._compared else getattr(self.data, "num_modes", 0)
-
-    @property
-    def _compared(self) -> dict[str, MetricFactory]:
-        """The metrics that compare samples with real images."""
-        wanted = {name: kinds(factory) for name, factory in self.metrics.items()}
-        return {name: self.metrics[name] for name, rows in wanted.items() if rows and "points" not in rows}
-
-    @property
-    def _features(self) -> Extractor:
-        """The extractor, where metrics need one."""
-        if self.extractor is None:
-            raise UserError(
-                f"metrics={checks.listed(self.metrics)} needs features: add extractor=inception or "
-                "extractor=classifier."
-            )
-        return self.extractor
-
-    @property
-    def _extractor_is_used(self) -> bool:
-        return any(
-            set(EXTRACTED) & kinds(factory) or (issubclass(metric_class(factory), GeneratorMetric) and _marked(factory))
-            for factory in self.metrics.values()
-        )
-
-
-def _marked(factory: MetricFactory) -> bool:
-    return metric_class(factory).marked
 
 
 def _at_least(least: int, name: str, value: int | None) -> None:

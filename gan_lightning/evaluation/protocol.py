@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gan_lightning.metrics.base import MetricClass
-from gan_lightning.scores import Name, short_count
+from gan_lightning.metrics.base import MetricClass, MetricFactory, metric_class
+from gan_lightning.scores import LOWER_IS_BETTER, Name, kind, mean_of, short_count, spread_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Protocol:
     samples, reals: what the text calls them. split: of the real data, "" where there are none. raw: the weights as
     trained were asked for. seed: of the latents, None for given images. extractor: its name, "" for none; resize: how
     it brings images to its input; suffix: its mark on names. modes: of a mixture or of stacked digits, compared with in
-    the place of images.
+    the place of images. pairs: each sample is compared with its own target alone.
     """
 
     num_fakes: int
@@ -31,6 +31,7 @@ class Protocol:
     resize: str = ""
     suffix: str = ""
     modes: int = 0
+    pairs: bool = False
 
     def __str__(self) -> str:
         """Return it in one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
@@ -38,12 +39,21 @@ class Protocol:
         samples = f"{self.num_fakes:,} {self.samples}{seed}"
         if self.modes:
             return f"{samples} vs {self.modes:,} modes"
+        if self.pairs:
+            return f"{samples} vs their targets"
         text = f"{samples} vs {self.num_reals:,} {self.reals}"
         if not self.extractor:
             return text
         unverified = "unverified " if "unverified" in self.suffix else ""
         resized = f" ({self.resize})" if self.resize else ""
         return f"{text}, {unverified}{self.extractor} features{resized}"
+
+    def all_names(
+        self, metrics: Mapping[str, MetricFactory], values: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, float]:
+        """Return the values of several metrics by their full names, in the order of the metrics."""
+        named = [self.names(metric_class(metrics[name]), values[name]) for name in metrics if name in values]
+        return {name: value for scores in named for name, value in scores.items()}
 
     def names(self, metric: MetricClass, values: Mapping[str, float]) -> dict[str, float]:
         """Return the values of a metric, given by its own names, by their full names."""
@@ -66,3 +76,31 @@ class Protocol:
     def plain(self) -> dict[str, Any]:
         """Return it as a plain dict."""
         return asdict(self)
+
+
+def describe(
+    scores: Mapping[str, float],
+    floor: Mapping[str, float] | None = None,
+    baseline: Mapping[str, float] | None = None,
+) -> str:
+    """Return the scores in one line: "fid10k_train 3.41 (floor 1.04) · is10k 8.93 ± 0.11 (real 9.39)".
+
+    floor: scores of held-out real images, baseline: those of a trivial rival; put beside where given.
+    """
+    stated = [name for name in scores if mean_of(name) not in scores]
+    return " · ".join(_one(name, scores, floor or {}, baseline or {}) for name in stated) or "no scores"
+
+
+def number(value: float) -> str:
+    """Return four significant digits, and no exponent for what is 0 up to rounding."""
+    return f"{0.0 if abs(value) < 1e-8 else value:.4g}"
+
+
+def _one(name: str, scores: Mapping[str, float], floor: Mapping[str, float], baseline: Mapping[str, float]) -> str:
+    spread = scores.get(spread_of(name) or "")
+    text = f"{name} {number(scores[name])}" + (f" ± {spread:.2g}" if spread is not None else "")
+    word = "floor" if LOWER_IS_BETTER.get(kind(name) or "", False) else "real"
+    beside = [
+        f"{word} {number(known[name])}" for word, known in ((word, floor), ("baseline", baseline)) if name in known
+    ]
+    return text + (f" ({', '.join(beside)})" if beside else "")

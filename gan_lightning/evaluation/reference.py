@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import reals
-from gan_lightning.evaluation.blocks import Rows, blocks, shares, summing_place, update
-from gan_lightning.evaluation.rows import EXTRACTED, FINE, STATE, RowMaker, count_states
+from gan_lightning.evaluation.sample_rows import (
+    EXTRACTED,
+    FINE,
+    STATE,
+    Advance,
+    RowMaker,
+    Rows,
+    blocks,
+    count_states,
+    shares,
+    summing_place,
+    update,
+)
 from gan_lightning.metrics import cache
 from gan_lightning.metrics.base import (
     Extractor,
@@ -27,8 +39,10 @@ from gan_lightning.metrics.base import (
     set_state,
 )
 from gan_lightning.metrics.collective import from_rank_zero, rank
+from gan_lightning.networks.registry import full_name
+from gan_lightning.streams import generator
 
-Advance = Callable[[str, int, int], None]  # (of what, how many are done, of how many)
+FORMAT = 2  # part of the key of states and floors, to be raised when the meaning of what is stored changes
 UNKEPT = "images"  # read again rather than stored, unless a metric keeps them: a set of photographs may fill a disk
 
 
@@ -53,7 +67,7 @@ class Reference:
     ) -> None:
         self.metrics, self.setting, self.data, self.split = dict(metrics), setting, data, split
         self.extractor, self.batch_size, self.device, self.advance = extractor, batch_size, device, advance
-        self.held_out = reals.held_out_count(setting.num_reals, setting.num_fakes)
+        self.held_out = held_out_count(setting.num_reals, setting.num_fakes)
         self.states: dict[str, dict[str, Tensor]] = {}
         self.floors: dict[str, dict[str, float]] = {}
         self.rows: Rows = {}
@@ -75,10 +89,10 @@ class Reference:
     def _look_up(self) -> tuple[list[str], list[str]]:
         """Read what is cached; return the names of the metrics whose states, and whose floors, are not."""
         for name, factory in self.metrics.items():
-            state, expected = reals.read_state(self._state_path(name)), set(real_state(self._build(factory)))
+            state, expected = read_state(self._state_path(name)), set(real_state(self._build(factory)))
             if state is not None and state.keys() == expected:
                 self.states[name] = state
-            floor = reals.read_floor(self._floor_path(name)) if self.held_out else {}
+            floor = read_floor(self._floor_path(name)) if self.held_out else {}
             if floor is not None:
                 self.floors[name] = floor
         return [n for n in self.metrics if n not in self.states], [n for n in self.metrics if n not in self.floors]
@@ -98,7 +112,7 @@ class Reference:
 
     def _measure_floors(self, names: list[str]) -> None:
         """Measure held-out real images in the place of samples; a metric that this is too few for has no floor."""
-        mask = reals.held_out_mask(self.setting.num_reals, self.held_out)
+        mask = held_out_mask(self.setting.num_reals, self.held_out)
         held_out, rest = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
         metrics = self._floor_metrics(names) if rank() == 0 else {}
         names = from_rank_zero(lambda: list(metrics))
@@ -115,7 +129,7 @@ class Reference:
             values = named_values(metric)
             self.floors[name] = {key: value for key, value in values.items() if math.isfinite(value)}
         for name in names if rank() == 0 else []:
-            reals.write_floor(self._floor_path(name), self.floors[name])
+            write_floor(self._floor_path(name), self.floors[name])
 
     def _finish_real(self, metric: SampleMetric, rows: Rows) -> None:
         metric.real_rows = {kind: rows[kind] for kind in metric.keeps}
@@ -157,7 +171,7 @@ class Reference:
         """Yield rows made of the images at `indices`, all processes sharing the work."""
         maker = RowMaker(wanted, self.data, self.extractor, self.device)
         parts = [indices[share.start : share.stop].tolist() for _, share in shares(len(indices), self.batch_size)]
-        images = reals.batches(self.data, self.split, parts)
+        images = batches(self.data, self.split, parts)
         return blocks(len(indices), self.batch_size, maker.empty, lambda share: maker(*next(images)))
 
     def _store(self, wanted: set[str]) -> None:
@@ -199,10 +213,10 @@ class Reference:
         return cast(SampleMetric, factory(setting or self.setting))
 
     def _state_path(self, name: str) -> Any:
-        return reals.state_path(self.metrics[name], *self._fingerprints(kinds(self.metrics[name])))
+        return state_path(self.metrics[name], *self._fingerprints(kinds(self.metrics[name])))
 
     def _floor_path(self, name: str) -> Any:
-        return reals.floor_path(self.metrics[name], self.held_out, *self._fingerprints(kinds(self.metrics[name])))
+        return floor_path(self.metrics[name], self.held_out, *self._fingerprints(kinds(self.metrics[name])))
 
     def _rows_path(self, kind: str) -> Any:
         return cache.rows_place(kind, *self._fingerprints({kind}))
@@ -215,3 +229,68 @@ class Reference:
 
 def _class(factory: MetricFactory) -> type[SampleMetric]:
     return cast(type[SampleMetric], metric_class(factory))
+
+
+def read_state(path: Path) -> dict[str, Tensor] | None:
+    """Return the `real_` states of a metric; None where they are not known."""
+    return cache.read(path)
+
+
+def read_floor(path: Path) -> dict[str, float] | None:
+    """Return a metric's scores of real images, by its own names; {} for no floor, None where it is not known."""
+    tensors = cache.read(path)
+    return None if tensors is None else {name: float(value) for name, value in tensors.items()}
+
+
+def write_floor(path: Path, floor: dict[str, float]) -> None:
+    """Write what `read_floor` reads."""
+    cache.write(path, {name: torch.tensor(value, dtype=torch.float64) for name, value in floor.items()})
+
+
+def state_path(metric: MetricFactory, *fingerprints: str) -> Path:
+    """Return the file of a metric's `real_` states: its name changes with anything they depend on."""
+    return cache.place("statistics", _identity(metric, *fingerprints))
+
+
+def floor_path(metric: MetricFactory, held_out: int, *fingerprints: str) -> Path:
+    """Return the file of a metric's floor, measured with `held_out` images."""
+    return cache.place("floors", _identity(metric, held_out, *fingerprints))
+
+
+def _identity(metric: MetricFactory, *parts: object) -> str:
+    name, options = full_name(metric_class(metric)), getattr(metric, "keywords", {})
+    return "\n".join(map(str, (FORMAT, name, sorted(options.items()), *parts)))
+
+
+def held_out_count(num_reals: int, num_fakes: int) -> int:
+    """Return how many real images the floor puts in the place of samples; 0 if there are too few for a floor.
+
+    As many as there are samples, where the rest is at least as large; otherwise half. Halves of a small set give a
+    floor that is too high (a FID's bias grows as 1 / number of images), but sets that share images would give none.
+    """
+    count = min(num_fakes, num_reals // 2)
+    return count if count >= 2 else 0
+
+
+def held_out_mask(num_reals: int, count: int) -> Tensor:
+    """Return a bool mask `(num_reals,)` of `count` images, always the same ones."""
+    mask = torch.zeros(num_reals, dtype=torch.bool)
+    mask[torch.randperm(num_reals, generator=generator(0, "floor"))[:count]] = True
+    return mask
+
+
+def batches(data: Any, split: str, shares: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield images `(n, ...)` and labels `(n,)` (None where there are none) of each share that is not empty."""
+    loader = DataLoader(
+        data.reference(split),
+        batch_sampler=[list(share) for share in shares if share],
+        num_workers=getattr(data, "num_workers", 0),
+        collate_fn=_collate,
+        generator=generator(0, "workers"),  # the default one is the global random state
+    )
+    return iter(loader)
+
+
+def _collate(samples: list[dict[str, Any]]) -> tuple[Tensor, Tensor | None]:
+    labels = torch.tensor([sample["label"] for sample in samples]) if "label" in samples[0] else None
+    return torch.stack([sample["image"] for sample in samples]), labels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, SupportsIndex, cast
 
@@ -11,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, suggest
-from gan_lightning.inference import sampling
-from gan_lightning.inference.build import build, fill
-from gan_lightning.inference.judge import build_discriminator, load_discriminator
-from gan_lightning.inference.options import Options
+from gan_lightning.inference.producers import Samples
 from gan_lightning.inference.read import Stored, read
-from gan_lightning.inference.sampler import Sampler
+from gan_lightning.inference.rebuild import build, build_discriminator, fill, load_discriminator
+from gan_lightning.inference.sampler import Options, Sampler
 from gan_lightning.networks.base import Generator
 from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.registry import Factory, trust
@@ -47,7 +44,7 @@ def load(
     place = choose_device(device)
     stored, known = read(path, raw), trust(trusted)
     filled = build(stored, known) if network is None else fill(stored, network)
-    return LoadedGenerator(filled, stored, known).to(place)
+    return LoadedGenerator(filled, stored, known, raw).to(place)
 
 
 def choose_device(name: str | torch.device) -> torch.device:
@@ -73,10 +70,13 @@ class LoadedGenerator:
 
     network: the nn.Module, z `(N, latent_dim)` -> images `(N, *image_shape)` in [-1, 1].
     config: the resolved configuration of its training, None if the file has none; data only.
+    averaged: whether the weights are a moving average; taken for granted where the file does not say.
     images_seen: real images that training had used; scores: its last evaluation, after `scored_at` images.
     """
 
-    def __init__(self, network: nn.Module, stored: Stored, trusted: dict[str, Factory] | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, stored: Stored, trusted: dict[str, Factory] | None = None, raw: bool = False
+    ) -> None:
         lacking = [name for name in ("latent_dim", "num_classes", "image_shape") if not hasattr(network, name)]
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
@@ -86,6 +86,8 @@ class LoadedGenerator:
         self._samplers: dict[Options, Sampler] = {}
         self.description: dict[str, Any] = {**stored.description, "network": stored.network}
         self.config: dict[str, Any] | None = stored.description.get("config")
+        model = (self.config or {}).get("model") or {}
+        self.averaged = not raw and bool(model.get("ema_kimg", True))
         self.images_seen: int | None = stored.description.get("images_seen")
         self.scores: dict[str, float] = stored.description.get("scores") or {}
         self.scored_at: int | None = stored.description.get("scored_at")
@@ -131,8 +133,12 @@ class LoadedGenerator:
         check_count("batch_size", batch_size)
         chosen = self.class_labels(labels, stop - start)
         fixed = self.code_values(codes, stop - start)
-        draw = self.sampler(**options).generate if options else partial(sampling.generate, self.network)
-        return draw(start, stop, seed, batch_size, chosen, fixed)
+        return self.producer(seed, batch_size, **options)(start, stop, chosen, fixed)["images"]
+
+    def producer(self, seed: int = 0, batch_size: int = 64, **options: Any) -> Samples:
+        """Return what makes the samples of stream `seed`, as an Evaluator takes it; options: see Options."""
+        draw = self.sampler(**options).generate if options else None
+        return Samples(self.network, seed, batch_size, draw, self.averaged)
 
     def sampler(self, **options: Any) -> Sampler:
         """Return what samples with these Options; made once for each. Raises UserError for what is not possible."""

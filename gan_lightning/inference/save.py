@@ -80,10 +80,11 @@ def _batches(
     codes: Codes | None,
     options: dict[str, Any],
 ) -> Batches:
+    producer = loaded.producer(seed, batch_size, **options)
     for low in range(0, n, batch_size):
         high = min(low + batch_size, n)
         chosen = labels[low:high] if labels is not None else None
-        yield loaded.generate(low, high, seed, chosen, batch_size, codes, **options).cpu()
+        yield producer(low, high, chosen, loaded.code_values(codes, high - low))["images"].cpu()
 
 
 def _writer(loaded: LoadedGenerator, out: Path, columns: int | None) -> Callable[[Path, Batches], None]:

@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
     if name != "evaluate":
         raise AttributeError(f"module 'gan_lightning.metrics' has no attribute {name!r}")
     # By its name: the evaluation builds on this package, which so knows nothing of it.
-    return importlib.import_module("gan_lightning.evaluation.compare").evaluate
+    return importlib.import_module("gan_lightning.evaluation.image_sets").evaluate
 
 
 def __dir__() -> list[str]:

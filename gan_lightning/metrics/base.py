@@ -26,6 +26,7 @@ class Setting:
     fakes_labelled: whether samples are made for classes.
     has_generator, has_discriminator: whether the networks are at hand, which they are not for two folders of images.
     has_styles: whether the generator maps latents to styles.
+    fields: what there is of each sample: "images", and "targets" and "sources" of a producer that has them.
     """
 
     feature_dim: int = 0
@@ -44,13 +45,15 @@ class Setting:
     has_styles: bool = False
     extractor: str = ""
     data: str = ""
+    fields: tuple[str, ...] = ("images",)
 
 
 class SampleMetric(Metric):
     """Compares generated samples with real ones; built from a Setting.
 
     consumes: kinds of rows that `update(*values, real=...)` takes, in this order: "features" `(N, F)`, "logits"
-        `(N, K)`, "points" `(N, D)`, "labels" `(N,)`, "images" uint8 `(N, C, H, W)`.
+        `(N, K)`, "points" `(N, D)`, "labels" `(N,)`, "images" uint8 `(N, C, H, W)`; of samples that are made out of
+        something "targets" and "sources", in the form of images: such a metric is shown no real images.
     names: what `compute()` returns, in order.
     protocol: what completes the names: "split" for number of samples and split (kid10k_train), "count" for the number
         alone (is10k), "" for nothing.
@@ -113,6 +116,7 @@ class GeneratorMetric(Metric):
     marked: ClassVar[bool] = False
 
 
+PAIRED = ("targets", "sources")  # kinds of rows that a producer has beside its images
 AnyMetric = SampleMetric | GeneratorMetric
 MetricClass = type[SampleMetric] | type[GeneratorMetric]
 MetricFactory = Callable[[Setting], AnyMetric]  # a metric's class, or a partial with its options

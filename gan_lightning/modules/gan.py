@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from torch import nn
 
 from gan_lightning.augment import Augment
+from gan_lightning.inference.producers import Picture, Producer, Samples, picture_of_codes
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
 from gan_lightning.modules.duel import Duel, DuelValues
 from gan_lightning.modules.game import ADAM, Game, OptimizerFactory
@@ -36,6 +37,7 @@ class GAN(Game):
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    generator_ema: Generator | None
 
     def __init__(
         self,
@@ -90,6 +92,17 @@ class GAN(Game):
     def generator_loss(self, step: DuelValues) -> Terms:
         """Return what the generator minimises, by name; head and regularisers add to it."""
         return self.duel.minimised_by_generator(step)
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        """Return {"samples": of the averaged generator where there is one, or of the raw one}."""
+        if raw or self.generator_ema is None:
+            return {"samples": Samples(self.generator, seed)}
+        return {"samples": Samples(self.generator_ema, seed, averaged=True)}
+
+    def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
+        """Return samples, and of an InfoGAN what each of its codes does."""
+        codes = picture_of_codes(self.generator_ema or self.generator, columns, seed)
+        return super().pictures(rows, columns, points, seed) | codes
 
     @property
     def loss(self) -> AdversarialLoss:

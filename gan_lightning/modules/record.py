@@ -8,10 +8,10 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.callbacks.base import call
 from gan_lightning.errors import UserError
+from gan_lightning.hooks import call
 from gan_lightning.inference.former import FORMAT, upgrade
-from gan_lightning.inference.sampling import generate
+from gan_lightning.inference.producers import Picture, Producer, chosen, picture
 from gan_lightning.modules import state
 from gan_lightning.modules.loops import go_on_from
 from gan_lightning.networks.base import Generator
@@ -23,7 +23,8 @@ from gan_lightning.training.scalars import Scalars
 class Record(L.LightningModule):
     """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
 
-    players: by name, from the start of the fit.
+    A game names its networks and its producers, and fills `players`.
+
     iteration: iterations so far; images_seen: real images that were shown, over all processes.
     latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
     best of each.
@@ -33,7 +34,6 @@ class Record(L.LightningModule):
     """
 
     generator: Generator
-    generator_ema: Generator | None
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,8 +60,21 @@ class Record(L.LightningModule):
         labels: `(n,)` for a conditional generator, None draws them.
         raw: use the weights as trained, not their average.
         """
-        network = self.generator if raw or self.generator_ema is None else self.generator_ema
-        return generate(network, start, stop, seed, labels=labels)
+        return chosen(self.producers(seed, raw))(start, stop, labels)["images"]
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        """Return what makes samples of stream `seed` by name; the first is evaluated and shown.
+
+        raw: by the weights as trained, not their average.
+        """
+        raise NotImplementedError
+
+    def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
+        """Return by name what to draw of the game as it is now: what its producers make, the first one first.
+
+        rows, columns: of a grid; points: so many where samples are points in the plane.
+        """
+        return {name: picture(made, rows, columns, points) for name, made in self.producers(seed).items()}
 
     def synchronise_buffers(self) -> None:
         """Give all processes the same batch-norm statistics; call before they generate together."""
@@ -133,7 +146,7 @@ class Record(L.LightningModule):
 
     def _parameter_names(self) -> list[list[str]]:
         """Return for each optimiser the names in the state dict of the parameters of its player's networks."""
-        networks = self.player_networks().items()
+        networks = self.networks().items()
         return [[f"{player}.{name}" for name, _ in network.named_parameters()] for player, network in networks]
 
     def changes(self, checkpoint: dict[str, Any]) -> str:

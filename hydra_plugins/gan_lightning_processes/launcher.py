@@ -63,7 +63,7 @@ class ProcessLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, then write and print the table; UserError if any failed."""
         from gan_lightning.errors import UserError
-        from gan_lightning.sweeps.table import report
+        from gan_lightning.sweeps.sweep_table import report
 
         complete, returns = self.run(job_overrides, initial_job_idx)
         report(self.folder)

@@ -72,7 +72,7 @@ class StudySweeper(Sweeper):
         """Search, write the table and best.yaml, and return the best value; UserError if every trial failed."""
         from gan_lightning.errors import UserError
         from gan_lightning.sweeps.study import Search, objective, space_of
-        from gan_lightning.sweeps.table import report
+        from gan_lightning.sweeps.sweep_table import report
 
         metric = objective(self.metric, self.config.get("metrics") or {})
         space, fixed = space_of(self._overrides(arguments))

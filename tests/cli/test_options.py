@@ -12,7 +12,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from gan_lightning.cli.former import FORMER
+from gan_lightning.cli.former_options import FORMER
 from gan_lightning.cli.train import main, train
 from gan_lightning.errors import UserError
 from tests.cli.resolved import CONF, Numbers, flat, kept, options

@@ -19,8 +19,8 @@ from torch import Tensor
 import gan_lightning
 from gan_lightning.cli.objects import build
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import named
 from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.evaluation.selection import extractor_named, metrics_named
 from gan_lightning.metrics import evaluate, inception
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception import Inception
@@ -97,11 +97,11 @@ def test_names_are_those_of_the_files(capsys: pytest.CaptureFixture[str]) -> Non
     for path in (CONF / "metrics").glob("*.yaml"):
         if path.stem == "full":
             continue
-        ours, theirs = named.metrics(path.stem)[path.stem], build(OmegaConf.load(path)[path.stem])
+        ours, theirs = metrics_named(path.stem)[path.stem], build(OmegaConf.load(path)[path.stem])
         assert (ours.func, ours.keywords) == (theirs.func, theirs.keywords), path
     for path in (CONF / "extractor").glob("*.yaml"):
         theirs = build(OmegaConf.load(path))
-        assert type(named.extractor(path.stem)) is type(theirs) and vars(named.extractor(path.stem)) == vars(theirs)
+        assert type(extractor_named(path.stem)) is type(theirs) and vars(extractor_named(path.stem)) == vars(theirs)
     scores = linear(REAL, REAL, "full")
     assert {"fid90[linear]", "kid90[linear]", "recall90[linear]", "coverage90[linear]"} <= set(scores)
     assert "Left out modes: " in capsys.readouterr().out

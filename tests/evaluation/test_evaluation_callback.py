@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.callback import EvaluationCallback
+from gan_lightning.evaluation.evaluation_callback import EvaluationCallback
 from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.inference.producers import Made, Producer
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception_score import InceptionScore
 
@@ -26,7 +27,8 @@ class Module(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.weight = nn.Parameter(torch.zeros(1))
-        self.generator_ema = nn.Identity() if ema else None
+        self.made = Made(self.sample, (1, 4, 4))
+        self.made.averaged = ema
         self.images_seen = 0
         self.scores: dict[str, float] = {}
         self.best: dict[str, float] = {}
@@ -43,7 +45,10 @@ class Module(L.LightningModule):
     def synchronise_buffers(self) -> None:
         pass
 
-    def sample(self, start: int, stop: int, seed: int = 0, labels: Any = None, raw: bool = False) -> Tensor:
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        return {"samples": self.made}
+
+    def sample(self, start: int, stop: int) -> Tensor:
         if self.images_seen == self.interrupt_at:
             raise KeyboardInterrupt
         images = TinyData(seed=1).images.images[start:stop].float() / 127.5 - 1

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from gan_lightning.data import Ring
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import named
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.reals import held_out_count, held_out_mask
-from gan_lightning.evaluation.reference import Reference
+from gan_lightning.evaluation.reference import Reference, held_out_count, held_out_mask
+from gan_lightning.evaluation.selection import metrics_named
 from gan_lightning.metrics.base import Setting, named_values
 from gan_lightning.metrics.discriminator_accuracy import DiscriminatorAccuracy
 from gan_lightning.metrics.fid import FID
@@ -207,7 +206,7 @@ def test_points_that_are_not_numbers_get_no_score() -> None:
 
 @pytest.mark.parametrize("name", ["classification_accuracy", "discriminator_accuracy", "nearest"])
 def test_a_metric_that_asks_for_samples_itself_has_no_score_of_nan(name: str) -> None:
-    evaluator = Evaluator({name: named.metrics(name)[name]}, TinyData(), LinearExtractor())
+    evaluator = Evaluator({name: metrics_named(name)[name]}, TinyData(), LinearExtractor())
     evaluator.attach(Labelled(), Judge())
 
     def broken(start: int, stop: int, labels: Tensor | None = None) -> Tensor:

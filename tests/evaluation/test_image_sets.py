@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.images import from_folder, from_tensor, score
+from gan_lightning.evaluation.image_sets import from_folder, from_tensor, score
 from gan_lightning.metrics.fid import FID
 
 REAL, FAKE = TinyData().images.images, TinyData(seed=1).images.images[:70]

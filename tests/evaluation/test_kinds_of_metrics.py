@@ -13,7 +13,7 @@ from tiny_evaluation import LinearExtractor, TinyData
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation import progress
+from gan_lightning.evaluation import sample_rows
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.inference.sampling import random_labels
 from gan_lightning.metrics.base import LOCAL, GeneratorMetric, SampleMetric, Setting, Subject
@@ -224,7 +224,7 @@ def test_a_bar_where_someone_is_watching(
     terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     console = Console(force_terminal=terminal, force_interactive=terminal, width=100)
-    monkeypatch.setattr(progress, "get_console", lambda: console)
+    monkeypatch.setattr(sample_rows, "get_console", lambda: console)
     evaluator({"fid": FID}, batch_size=10).evaluate(sample)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)
     assert ("90/90" in shown and "samples" in shown) == terminal

@@ -10,7 +10,7 @@ import pytest
 from gan_lightning.cli.evaluate import evaluate
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.published import Published
+from gan_lightning.evaluation.evaluation_callback import Published
 
 OWN = {"fid10k_train": 3.4, "fid50k_train": 2.9, "is50k": 9.0, "is50k_std": 0.1}
 TINY = ["data.image_size=8", "model.generator.width=4", "model.discriminator.backbone.width=4", "trainer=cpu"]

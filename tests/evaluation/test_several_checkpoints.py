@@ -12,13 +12,12 @@ import torch
 from PIL import Image
 
 from gan_lightning import load
-from gan_lightning.cli import checkpoints
 from gan_lightning.cli.evaluate import evaluate
 from gan_lightning.data import Digits
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.picture import draw
-from gan_lightning.evaluation.table import Row, Table
+from gan_lightning.evaluation.score_table import Row, Table, draw
+from gan_lightning.inference import checkpoint_files
 from gan_lightning.metrics.classifier import Classifier
 from gan_lightning.metrics.fid import FID
 from gan_lightning.networks.dcgan import DCGANGenerator
@@ -57,7 +56,7 @@ def score(path: Path) -> float:
 
 
 def names(given: Any, which: str) -> list[str]:
-    return [found.name for found in checkpoints.find(given, which)]
+    return [found.name for found in checkpoint_files.find(given, which)]
 
 
 def test_what_a_path_means(tmp_path: Path) -> None:

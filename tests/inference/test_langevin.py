@@ -12,10 +12,9 @@ import torch
 from torch import nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.inference.langevin import reflect, walk
 from gan_lightning.inference.load import load
-from gan_lightning.inference.options import Options
-from gan_lightning.inference.sampler import Sampler
+from gan_lightning.inference.refinements import reflect, walk
+from gan_lightning.inference.sampler import Options, Sampler
 from gan_lightning.networks.dcgan import DCGANBackbone, DCGANGenerator
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.heads import ProjectionHead

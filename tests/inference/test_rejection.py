@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_safetensors
 from gan_lightning.inference.load import load
-from gan_lightning.inference.options import Options
-from gan_lightning.inference.rejection import Rejection
-from gan_lightning.inference.sampler import Sampler
+from gan_lightning.inference.refinements import Rejection
+from gan_lightning.inference.sampler import Options, Sampler
 from gan_lightning.networks.base import Network
 from gan_lightning.networks.dcgan import DCGANBackbone, DCGANGenerator
 from gan_lightning.networks.discriminator import Discriminator

@@ -11,7 +11,7 @@ import torch
 
 from gan_lightning.errors import UserError
 from gan_lightning.inference.load import load
-from gan_lightning.inference.standing import with_standing_statistics
+from gan_lightning.inference.refinements import with_standing_statistics
 from gan_lightning.networks.dcgan import DCGANGenerator
 from gan_lightning.networks.mlp2d import MLP2dGenerator
 

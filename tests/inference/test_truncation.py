@@ -12,8 +12,8 @@ import torch
 
 from gan_lightning.errors import UserError
 from gan_lightning.inference.load import LoadedGenerator, load
+from gan_lightning.inference.refinements import truncate_latents, truncate_styles
 from gan_lightning.inference.sampling import latents
-from gan_lightning.inference.truncation import truncate_latents, truncate_styles
 from gan_lightning.networks.codes import LatentCodes
 from gan_lightning.networks.dcgan import DCGANGenerator
 from gan_lightning.networks.stylegan2 import StyleGAN2Generator

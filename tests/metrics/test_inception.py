@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.images import score
+from gan_lightning.evaluation.image_sets import score
 from gan_lightning.metrics import inception
 from gan_lightning.metrics.inception import Inception
 from gan_lightning.metrics.inception_score import InceptionScore

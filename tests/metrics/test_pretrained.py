@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.images import score
+from gan_lightning.evaluation.image_sets import score
 from gan_lightning.metrics import pretrained
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception_score import InceptionScore

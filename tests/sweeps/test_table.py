@@ -5,9 +5,8 @@ import math
 
 from PIL import Image
 
-from gan_lightning.sweeps.picture import MARGIN, SIDE
 from gan_lightning.sweeps.result import Result, read
-from gan_lightning.sweeps.table import collect, grouped, report, table
+from gan_lightning.sweeps.sweep_table import MARGIN, SIDE, collect, grouped, report, table
 
 
 def leave(folder, number, overrides, best=None, error=None):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_lightning.errors import UserError
+from gan_lightning.inference.read import locate
 
 WHICH = ("best", "all")
 
@@ -38,8 +39,6 @@ def find(given: Any, which: str) -> list[Found]:
 
 
 def _files(path: Path, which: str) -> list[Path]:
-    from gan_lightning.inference.read import locate
-
     if not path.is_dir():
         return [locate(path)]
     if _is_run(path):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gan_lightning.evaluation.report import number
+from gan_lightning.evaluation.protocol import number
 from gan_lightning.paths import write_atomically
-from gan_lightning.scores import better, kind, spread_of
+from gan_lightning.scores import LOWER_IS_BETTER, better, kind, spread_of
 
-REAL = "real images"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+REAL, BASELINE = "real images", "baseline"
+MOST_IN_LEGEND = 10  # runs
 
 
 @dataclass
@@ -25,14 +31,21 @@ class Row:
 
 @dataclass
 class Table:
-    """Rows of scores that compare, with the floor, the scores of real images, as the last one.
+    """Rows of scores that compare, and below them what they are held against.
 
-    notes: what the scores compare, in lines.
+    floor: the scores of real images; baseline: those of a trivial rival. notes: what the scores compare, in lines.
     """
 
     rows: list[Row]
     floor: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    baseline: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def yardsticks(self) -> dict[str, dict[str, float]]:
+        """What the rows are held against, by name, as far as it has one of their scores."""
+        known = {REAL: self.floor, BASELINE: self.baseline}
+        return {name: scores for name, scores in known.items() if scores.keys() & {*self.names}}
 
     @property
     def names(self) -> list[str]:
@@ -53,13 +66,11 @@ class Table:
             marks = [mark if name in best and row.scores.get(name) == best[name] else "" for name in self.stated]
             marked = [f"{sign}{cell}{sign}" for sign, cell in zip(marks, cells, strict=True)]
             lines.append([row.name, "" if row.images_seen is None else f"{row.images_seen / 1000:.4g}", *marked])
-        floor = [[REAL, "", *(_cell(self.floor, name) for name in self.stated)]]
-        return lines + (floor if any(floor[0][2:]) else [])
+        held = self.yardsticks.items()
+        return lines + [[name, "", *(_cell(scores, key) for key in self.stated)] for name, scores in held]
 
     def write(self, folder: Path) -> list[Path]:
         """Write scores.csv in full precision and scores.md, and scores.png where it is known after how many images."""
-        from gan_lightning.evaluation.picture import draw
-
         paths = [folder / "scores.csv", folder / "scores.md"]
         write_atomically(paths[0], self._write_csv)
         write_atomically(paths[1], lambda path: path.write_text(self._markdown(), encoding="utf-8"))
@@ -100,8 +111,8 @@ class Table:
             writer.writerow(["checkpoint", "images_seen", *self.names])
             for row in self.rows:
                 writer.writerow([row.name, row.images_seen, *(row.scores.get(name) for name in self.names)])
-            if self.floor.keys() & set(self.names):
-                writer.writerow([REAL, None, *(self.floor.get(name) for name in self.names)])
+            for name, scores in self.yardsticks.items():
+                writer.writerow([name, None, *(scores.get(key) for key in self.names)])
 
     def _markdown(self) -> str:
         header, *lines = self.cells(mark="**")
@@ -117,14 +128,55 @@ def _cell(scores: dict[str, float], name: str) -> str:
     return number(scores[name]) + (f" ± {spread:.2g}" if spread is not None else "")
 
 
-def show(scores: dict[str, float], floor: dict[str, float], notes: list[str]) -> None:
-    """Print the scores of one generator below one another."""
+def show(table: Table) -> None:
+    """Print the scores of the one generator in `table` below one another."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable("score", "value", REAL)
-    for name, value in scores.items():
-        shown.add_row(Text(name), number(value), number(floor[name]) if name in floor else "")
+    held = {REAL: table.floor} | table.yardsticks
+    shown = RichTable("score", "value", *held)
+    for name, value in table.rows[0].scores.items():
+        beside = [number(known[name]) if name in known else "" for known in held.values()]
+        shown.add_row(Text(name), number(value), *beside)
     Console(highlight=False).print(shown)
-    print("\n".join(notes))
+    print("\n".join(table.notes))
+
+
+def draw(table: Table, target: Path) -> None:
+    """Draw the scores of `table` over images seen to `target`: a panel for each score, in it a line for each run.
+
+    The scores of real images are a dashed line; rows that do not say how many images were seen are left out.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = table.stated
+    wide = min(3, len(names))
+    high = math.ceil(len(names) / wide)
+    figure = Figure(figsize=(5.2 * wide, 3.4 * high), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, name in enumerate(names, start=1):
+        _panel(figure.add_subplot(high, wide, place), table, name)
+    figure.savefig(target, dpi=120)
+
+
+def _panel(axes: Axes, table: Table, name: str) -> None:
+    runs: dict[str, list[Row]] = {}
+    for row in table.rows:
+        if row.images_seen is not None and name in row.scores:
+            runs.setdefault(row.run, []).append(row)
+    for run, rows in runs.items():
+        rows.sort(key=lambda row: row.images_seen or 0)
+        kimg = [(row.images_seen or 0) / 1000 for row in rows]
+        label = run if 1 < len(runs) <= MOST_IN_LEGEND else None
+        axes.plot(kimg, [row.scores[name] for row in rows], marker="o", markersize=4, linewidth=1.5, label=label)
+    if name in table.floor:
+        axes.axhline(table.floor[name], color="#777777", linestyle="--", linewidth=1, label="real images")
+    lower = LOWER_IS_BETTER.get(kind(name) or "", True)
+    axes.set_title(f"{name}, {'lower' if lower else 'higher'} is better", fontsize=10, loc="left")
+    axes.set_xlabel("thousand images seen (kimg)", fontsize=9)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, edgecolor="none", framealpha=0.7)

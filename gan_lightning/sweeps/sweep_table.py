@@ -6,13 +6,20 @@ import csv
 import math
 import statistics
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gan_lightning.paths import write_atomically
 from gan_lightning.scores import LOWER_IS_BETTER, first, kind
 from gan_lightning.sweeps.result import FILE, Result, read
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
 
 RANKING = ("fid", "kid", "high_quality", "modes", "is", "reverse_kl")
 SHOWN = (*RANKING, *(name for name in LOWER_IS_BETTER if name not in RANKING))
@@ -47,7 +54,6 @@ def collect(folder: Path) -> list[Run]:
 
 def report(folder: Path) -> list[Run]:
     """Write results.csv, results.md and results.png to `folder`, print the table, and return the runs."""
-    from gan_lightning.sweeps.picture import side_by_side
 
     runs = collect(folder)
     every, groups = table(runs), grouped(runs)
@@ -209,3 +215,45 @@ def _print(title: str, rows: Table) -> None:
         shown.add_row(*map(Text, line))
     console = Console()
     Console(width=None if console.is_terminal else 200).print(shown)
+
+
+SIDE, MARGIN, TEXT = 320, 12, 14  # pixels: a run's picture, the space around it, the height of letters
+MOST = 24  # pictures, the best ones
+
+
+def side_by_side(pictures: Sequence[tuple[Path, str]], target: Path) -> bool:
+    """Write the pictures that are there, each below its label, to `target`; return whether there was any."""
+    there = [(path, label) for path, label in pictures if path.is_file()][:MOST]
+    if not there:
+        return False
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(TEXT)
+    labels = [_wrap(label, font) for _, label in there]
+    head = (TEXT + 4) * max(label.count("\n") + 1 for label in labels) + 4
+    columns = min(len(there), 4 if len(there) <= 8 else math.ceil(math.sqrt(len(there))))
+    rows = math.ceil(len(there) / columns)
+    sheet = Image.new("RGB", (columns * (SIDE + MARGIN) + MARGIN, rows * (SIDE + head + MARGIN) + MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, ((path, _), label) in enumerate(zip(there, labels, strict=True)):
+        x = MARGIN + index % columns * (SIDE + MARGIN)
+        y = MARGIN + index // columns * (SIDE + head + MARGIN)
+        draw.text((x, y), label, fill="black", font=font, spacing=4)
+        sheet.paste(_fit(path), (x, y + head))
+    write_atomically(target, sheet.save)
+    return True
+
+
+def _fit(path: Path) -> Image:
+    """Return the picture in SIDE pixels; small ones keep their sharp pixels."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        scale = SIDE / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        return image.convert("RGB").resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+
+
+def _wrap(label: str, font: FreeTypeFont | ImageFont) -> str:
+    letters = int(SIDE / font.getlength("x" * 20) * 20)
+    return "\n".join(line for text in label.splitlines() for line in textwrap.wrap(text, letters) or [""])

@@ -1,8 +1,8 @@
-"""Plain sets of images, a folder or a tensor, in the place of a data module; and one scored against another."""
+"""`gan_lightning.metrics.evaluate(real, fake, ["fid", "kid"])`: scores of images at hand, in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,75 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchmetrics import Metric
 
 from gan_lightning.data.images import ENDINGS, SquareImage, eight_bit, unreadable
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
-from gan_lightning.evaluation.blocks import shares
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.evaluation.reals import batches
-from gan_lightning.metrics.base import Extractor, MetricFactory
+from gan_lightning.evaluation.reference import batches
+from gan_lightning.evaluation.sample_rows import shares
+from gan_lightning.evaluation.selection import extractor_named, metrics_named
+from gan_lightning.inference.load import choose_device
+from gan_lightning.inference.producers import Producer, Rows
+from gan_lightning.metrics.base import Extractor, MetricFactory, metric_class
 from gan_lightning.metrics.preset import Preset
+
+Images = str | Path | Tensor | Any
+
+
+def evaluate(
+    real: Images,
+    fake: Images,
+    metrics: str | Sequence[str | MetricFactory] | Mapping[str, MetricFactory] = ("fid",),
+    extractor: str | Extractor = "inception",
+    *,
+    split: str = "train",
+    image_size: int | None = None,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    device: str | torch.device = "auto",
+) -> dict[str, float]:
+    """Return the scores of `fake` images against `real` ones by their full names, such as "fid5000".
+
+    real, fake: a folder of images, a uint8 tensor `(N, C, H, W)`, or a data module, of which the `split` is taken.
+    metrics: names as in conf/metrics, `metrics="full"` among them, or metrics of your own: a class that is built from a
+    `gan_lightning.metrics.base.Setting`, or a functools.partial of one with options.
+    extractor: a name as in conf/extractor, or an Extractor such as `Inception(weights="FILE")`.
+    image_size: crops and resizes the images of folders to this square; None keeps their size.
+    device: where the extractor runs; "auto" is the fastest there is.
+
+    Statistics of the real images are cached, the extractor sees every image once, and the global random state is not
+    touched. Raises UserError for what cannot be measured.
+    """
+    real, fake = (as_images(images, name, image_size, num_workers) for images, name in ((real, "real"), (fake, "fake")))
+    chosen = extractor_named(extractor) if isinstance(extractor, str) else extractor
+    place = choose_device(device)
+    return score(real, fake, _chosen(metrics), chosen, split=split, batch_size=batch_size, device=place)[0]
+
+
+def _chosen(metrics: Any) -> dict[str, Any]:
+    if isinstance(metrics, str):
+        return metrics_named(metrics)
+    found: dict[str, Any] = {}
+    for entry in metrics.items() if isinstance(metrics, Mapping) else metrics:
+        if isinstance(entry, str):
+            found |= metrics_named(entry)
+        else:
+            name, factory = entry if isinstance(entry, tuple) else (None, entry)
+            _check_metric(factory)
+            found[name or metric_class(factory).names[0]] = factory
+    if not found:
+        raise UserError('There is no metric to measure: name one at least, such as ["fid"].')
+    return found
+
+
+def _check_metric(factory: Any) -> None:
+    if isinstance(factory, Metric) or not hasattr(metric_class(factory), "names"):
+        raise UserError(
+            f"{factory!r} is no metric that can be built: give a name such as 'fid', a class such as "
+            "gan_lightning.metrics.kid.KID, or functools.partial(KID, subsets=10)."
+        )
 
 
 @dataclass
@@ -121,29 +181,36 @@ def score(
     evaluator.samples, evaluator.given = f"images of {fake.name}", True
     if isinstance(real, ImageSet):
         evaluator.reals = f"images of {real.name}"
+    evaluator.attach(given)
     evaluator.prepare(device)
     return evaluator.evaluate(given), evaluator
 
 
-class Given:
+class Given(Producer):
     """Images at hand in the place of a generator's: called with (start, stop), it returns those with these numbers.
 
     In the order in which an evaluator asks they are read ahead; any others are read when they are asked for.
     """
 
     def __init__(self, images: Any, split: str, batch_size: int) -> None:
-        self.images, self.split, self.count = images, split, len(images.reference(split))
+        self.images, self.split = images, split
+        self.count: int = len(images.reference(split))
         parts = [share for _, share in shares(self.count, batch_size) if share]
         self._expected = iter([(share.start, share.stop) for share in parts])
         self._ahead = batches(images, split, parts) if parts else iter(())
         self._next = next(self._expected, None)
 
-    def __call__(self, start: int, stop: int) -> Tensor:
-        """Return images number [start, stop), `(stop - start, C, H, W)`."""
+    @property
+    def fields(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of an image."""
+        return {"images": tuple(self.images.image_shape)}
+
+    def __call__(self, start: int, stop: int, labels: Tensor | None = None) -> Rows:
+        """Return images number [start, stop), `(stop - start, C, H, W)`; they have no classes that can be chosen."""
         if (start, stop) != self._next:
-            return next(batches(self.images, self.split, [range(start, stop)]))[0]
+            return {"images": next(batches(self.images, self.split, [range(start, stop)]))[0]}
         self._next = next(self._expected, None)
-        return next(self._ahead)[0]
+        return {"images": next(self._ahead)[0]}
 
 
 def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:

@@ -1,0 +1,179 @@
+"""Scores of trained generators, one after another by one protocol: data, extractor and real statistics are had once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from gan_lightning.errors import UserError
+from gan_lightning.evaluation.evaluation_callback import Published
+from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.evaluation.selection import built
+from gan_lightning.inference.load import LoadedGenerator, load
+from gan_lightning.metrics.base import Extractor, MetricFactory
+from gan_lightning.metrics.fid import FID
+from gan_lightning.metrics.inception import Inception
+from gan_lightning.metrics.inception_score import InceptionScore
+from gan_lightning.metrics.preset import Preset
+from gan_lightning.networks.registry import Factory
+
+METRICS: dict[str, MetricFactory] = {"fid": FID, "is": InceptionScore}  # where neither caller nor checkpoint says which
+
+
+class TrainedGenerators:
+    """Measures checkpoints; what is None here, the first of them decides by the configuration of its training.
+
+    metrics, data, extractor, num_fakes, split, seed, batch_size, raw: see Evaluator.
+    trusted, device: see inference.load; trusted names may stand in a checkpoint's configuration, too.
+
+        generators = TrainedGenerators(num_fakes=10_000)
+        generators.load("outputs/RUN")
+        scores = generators.measure()
+
+    loaded: the generator that was loaded last; evaluator: what measures it.
+    """
+
+    loaded: LoadedGenerator
+    evaluator: Evaluator
+
+    def __init__(
+        self,
+        metrics: Mapping[str, MetricFactory | Preset] | None = None,
+        data: Any = None,
+        extractor: Extractor | None = None,
+        *,
+        num_fakes: int | None = None,
+        split: str | None = None,
+        seed: int | None = None,
+        batch_size: int = 256,
+        raw: bool = False,
+        trusted: Iterable[Factory | str] = (),
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self._metrics, self._data, self._extractor = metrics, data, extractor
+        self._chosen = {"num_fakes": num_fakes, "split": split, "seed": seed}
+        self._options: dict[str, Any] = {"batch_size": batch_size, "raw": raw}
+        self.raw, self.trusted, self.device = raw, list(trusted), device
+        self._first: Saved | None = None
+        self._evaluators: dict[tuple[bool, ...], Evaluator] = {}
+
+    def load(self, path: Path | str) -> LoadedGenerator:
+        """Return the generator at `path`; UserError where it does not go with the data, or with the first one's."""
+        loaded = load(path, self.trusted, self.raw, self.device)
+        saved = Saved(loaded, self.trusted)
+        if self._first is None:
+            self._take(saved)
+        else:
+            self._check_data(saved)
+        if tuple(self.data.image_shape) != loaded.image_shape:
+            raise UserError(
+                f"The generator in {loaded.path} makes images of shape {loaded.image_shape}, and data={self.data.name} "
+                f"has {tuple(self.data.image_shape)}: set data.image_size and data.channels to fit, or choose its own "
+                "data set."
+            )
+        self.loaded, self.evaluator = loaded, self._evaluator(loaded)
+        return loaded
+
+    def measure(self, folder: Path | None = None) -> dict[str, float]:
+        """Return the scores of the generator that was loaded last; `folder` is where metrics may leave pictures."""
+        producer = self.evaluator.producer
+        assert producer is not None
+        return self.evaluator.evaluate(producer, folder, self.loaded.images_seen or 0)
+
+    def published(self, scores: dict[str, float]) -> list[str]:
+        """Return lines that hold `scores` against the published ones that the training had beside it."""
+        assert self._first is not None
+        told = self._first.config.get("published")
+        return Published(told).lines(scores, self.data.name) if told else []
+
+    def _take(self, saved: Saved) -> None:
+        """Take from the first checkpoint what was not asked for otherwise."""
+        training = saved.part("evaluation") or {}
+        self._first, self.data = saved, saved.data() if self._data is None else self._data
+        self._metrics = self._metrics or saved.build("metrics") or METRICS
+        self._extractor = self._extractor or saved.build("extractor") or Inception()
+        chosen = {key: training.get(key) if value is None else value for key, value in self._chosen.items()}
+        self._options |= {"num_fakes": chosen["num_fakes"]}
+        self._options |= {"split": chosen["split"] or "train", "seed": chosen["seed"] or 0}
+
+    def _check_data(self, saved: Saved) -> None:
+        assert self._first is not None
+        node, first = saved.part("data"), self._first.part("data")
+        if self._data is not None or node is None or node == first:
+            return
+        data, split = saved.data(), self._options["split"]
+        if data.image_shape != self.data.image_shape or data.fingerprint(split) != self.data.fingerprint(split):
+            what = f"on {data.name}, " if data.name != self.data.name else f"on other images of {data.name} "
+            raise UserError(
+                f"{saved.path} was trained {what}and {self._first.path} on {self.data.name}: one table compares scores "
+                "on the same images; evaluate them apart, or choose data=... for all."
+            )
+
+    def _evaluator(self, loaded: LoadedGenerator) -> Evaluator:
+        """Return an evaluator that knows the generator, the same one for generators of the same kind."""
+        assert self._metrics is not None
+        made = Evaluator(self._metrics, self.data, self._extractor, **self._options)
+        judge = loaded.discriminator() if made.selection.measures_generator else None
+        kind = (loaded.averaged, bool(loaded.num_classes), judge is not None)
+        evaluator = self._evaluators.setdefault(kind, made)
+        evaluator.attach(loaded.producer(evaluator.seed), judge)
+        evaluator.prepare(loaded.device)
+        return evaluator
+
+
+class Saved:
+    """The configuration inside a checkpoint: it is data, so only classes that our own groups name are built from it."""
+
+    def __init__(self, loaded: LoadedGenerator, trusted: Iterable[Factory | str]) -> None:
+        self.path, self.config = loaded.path, loaded.config or {}
+        self.trusted = {one for one in trusted if isinstance(one, str)}
+
+    def part(self, group: str) -> dict[str, Any] | None:
+        """Return a node of the configuration; UserError if it names a class that is not one of ours."""
+        node = self.config.get(group)
+        for name in sorted(_targets(node) - _named(group) - self.trusted):
+            raise UserError(
+                f"{self.path} asks for {name}, which is not one of gan_lightning's: if you trust it, add "
+                f"trusted=[{name}], or choose {group}=... yourself."
+            )
+        return node
+
+    def build(self, group: str) -> Any:
+        """Return what a node describes; UserError where its classes refuse what stands there."""
+        try:
+            return built(self.part(group))
+        except UserError:
+            raise
+        except Exception as error:  # foreign data: anything may go wrong in a constructor
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise UserError(
+                f"The {group} that {self.path} tells of cannot be built ({type(error).__name__}: {reason}): choose "
+                f"{group}=... yourself."
+            ) from error
+
+    def data(self) -> Any:
+        """Return the data set of the training."""
+        if self.part("data") is None:
+            raise UserError(f"{self.path} does not say what it was trained on: choose the data set by data=...")
+        return self.build("data")
+
+
+def _named(group: str) -> set[str]:
+    """Return every class that the shipped files of a group name."""
+    folder = files("gan_lightning.conf") / group
+    if not folder.is_dir():
+        return set()
+    nodes = [OmegaConf.create(file.read_text()) for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return set().union(*[_targets(OmegaConf.to_container(node)) for node in nodes])
+
+
+def _targets(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {str(node["_target_"])} if "_target_" in node else set()
+        return own.union(*map(_targets, node.values()))
+    return set().union(*map(_targets, node)) if isinstance(node, list) else set()
