@@ -11,7 +11,7 @@ from typing import Any
 _WHERE = {
     "CelebA": "celeba",
     "Digits": "digits",
-    "GANData": "base",
+    "GANData": "data_module",
     "Flowers102": "flowers",
     "Folder": "folder",
     "Grid": "mixtures",

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import say
-from gan_lightning.data.images import SquareImage, unreadable
+from gan_lightning.data.image_data import SquareImage, unreadable
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.paths import cache_dir, write_atomically

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gan_lightning.data.sampling import GlobalBatches
+from gan_lightning.data.order import GlobalBatches
 from gan_lightning.data.sources import Source, TensorImages
 from gan_lightning.errors import UserError
 

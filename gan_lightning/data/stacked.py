@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.digits import Digits
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.data.torchvision_sets import TorchvisionData

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from gan_lightning.data.loaders import Batch, FileLoader, TensorLoader
-from gan_lightning.data.sampling import GlobalBatches
+from gan_lightning.data.order import GlobalBatches
 from gan_lightning.data.sources import Source, TensorImages, digest
 from gan_lightning.errors import UserError
 
