@@ -96,6 +96,8 @@ class Stacks:
     digits: uint8 `(M, H, W)`. triples: `(N, 3)` of their numbers, on the same device.
     """
 
+    ndim = 4
+
     def __init__(self, digits: Tensor, triples: Tensor) -> None:
         self.digits, self.triples = digits, triples
 

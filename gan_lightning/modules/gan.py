@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.augment import Augment
+from gan_lightning.data.degradations import degrade, training_rows
+from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError, check_range
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
 from gan_lightning.modules.base import AdversarialModule
@@ -236,6 +238,7 @@ class GAN(AdversarialModule):
         if self.augment is not None:
             self.augment.check(self.generator.image_shape)
         self._check_packs()
+        self.batch_fields = getattr(self._datamodule, "fields", {})
         optimizers = dict(zip(self.players, self._lightning_optimizers(), strict=True))
         self.engine = Engine(
             self.phases(),
@@ -258,7 +261,7 @@ class GAN(AdversarialModule):
         self._total_images = self._length_in_images()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Play one iteration on a batch `image` uint8 `(N, C, H, W)` or float `(N, 2)`, `label` `(N,)`."""
+        """Play one iteration on a batch `image` uint8 `(N, C, H, W)` or float `(N, 2)`, `label` `(N,)`..."""
         world, rank = self.trainer.world_size, self.trainer.global_rank
         size = len(batch["image"])
         images = size * world
@@ -269,7 +272,7 @@ class GAN(AdversarialModule):
         step = Step(
             self.generator,
             self.discriminator,
-            prepare(batch, self.memory_format),
+            self.ready(batch),
             seed=self.seed,
             iteration=self.iteration,
             rows=Rows(rank * size, rank * size + size, images),
@@ -289,6 +292,14 @@ class GAN(AdversarialModule):
         self.images_seen += images
         if measure:
             self.flush()
+
+    def ready(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return this process's rows of a batch as networks take them, with the source that the task makes."""
+        batch = prepare(batch, self.batch_fields, self.memory_format)
+        if self.task is None:
+            return batch
+        size, rank = len(batch["image"]), self.trainer.global_rank
+        return degrade(batch, self.task, training_rows(self.seed, self.iteration, rank * size, size, self.device))
 
     def _begin_augment(self) -> Augment | None:
         if self.augment is not None:
@@ -347,13 +358,3 @@ class GAN(AdversarialModule):
     def _unscaler(self) -> Callable[[Optimizer], None] | None:
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return scaler.unscale_ if scaler is not None else None
-
-
-def prepare(batch: dict[str, Tensor], memory_format: torch.memory_format) -> dict[str, Tensor]:
-    """Bring uint8 images of a batch to float32 in [-1, 1] and to `memory_format`; floats keep their values."""
-    image = batch["image"]
-    if image.dtype == torch.uint8:
-        image = image.float().div_(127.5).sub_(1)
-    if image.ndim == 4:
-        image = image.contiguous(memory_format=memory_format)
-    return {**batch, "image": image}
