@@ -20,6 +20,7 @@ from gan_lightning.errors import UserError
 
 Sample = dict[str, Tensor | int]
 Transform = Callable[[Path], Tensor]  # its text, as in a frozen dataclass, says what it does
+IMAGE, POINTS, LABEL = Field("image"), Field("image", "points"), Field("label", "label")
 
 
 def digest(*parts: object) -> str:
@@ -51,8 +52,7 @@ class Source(Dataset):
     @property
     def fields(self) -> tuple[Field, ...]:
         """What a sample consists of."""
-        label = () if self.labels is None else (Field("label", "label"),)
-        return (Field("image"), *label, *self.further)
+        return (IMAGE, *self.further) if self.labels is None else (IMAGE, LABEL, *self.further)
 
     @property
     def nbytes(self) -> int | None:
@@ -127,7 +127,7 @@ class TensorImages(Source):
     def fields(self) -> tuple[Field, ...]:
         """What a sample consists of; vectors are points."""
         image, *others = super().fields
-        return (Field("image", "points") if self.images.ndim == 2 else image, *others)
+        return (POINTS if self.images.ndim == 2 else image, *others)
 
     @property
     def nbytes(self) -> int:
