@@ -159,6 +159,18 @@ def test_a_game_that_takes_a_source_finds_it_in_its_batch() -> None:
     assert torch.equal(seen[0]["image"], images) and not torch.equal(seen[0]["mask"], seen[1]["mask"])
 
 
+def test_each_process_degrades_its_rows_of_the_batch() -> None:
+    game, pixels = Translation(torch.nn.Identity(), torch.nn.Identity(), ema_kimg=None, seed=5), pictures(16)
+    game.task = Holes()
+
+    def rows(start: int, stop: int, rank: int) -> dict[str, Tensor]:
+        game._trainer = SimpleNamespace(global_rank=rank)
+        return game.ready({"image": pixels[start:stop]})
+
+    whole, first, second = rows(0, 16, 0), rows(0, 8, 0), rows(8, 16, 1)
+    assert all(torch.equal(torch.cat([first[name], second[name]]), whole[name]) for name in whole)
+
+
 def test_without_a_task_the_batch_is_as_it_was() -> None:
     (first, _), (other, _) = (played(task, Digits(image_size=8, channels=3, batch_size=8)) for task in (None, Grey()))
     assert set(first) == {"image", "label"} and torch.equal(first["image"], other["image"])

@@ -74,6 +74,12 @@ def test_loaders_agree_on_every_field_and_its_type() -> None:
         assert all(torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours)
 
 
+def test_every_field_lies_on_the_device_where_batches_are_made() -> None:
+    loader = TensorLoader(sample_numbers(), GlobalBatches(40, 8, seed=2, mirror=True), "meta")
+    batch = next(iter(loader))
+    assert len(batch) == 7 and {values.device.type for values in batch.values()} == {"meta"}
+
+
 def test_further_fields_change_neither_order_nor_mirroring() -> None:
     batches, full = GlobalBatches(40, 8, seed=2, mirror=True), sample_numbers()
     plain = TensorImages(full.images, full.labels)
@@ -315,3 +321,4 @@ def test_the_fingerprint_follows_every_field(masked: Path) -> None:
     with_mask = TensorImages(images, further={MASK: images > 0}).fingerprint
     assert with_mask != TensorImages(images).fingerprint != digest()
     assert with_mask != TensorImages(images, further={MASK: images < 1}).fingerprint
+    assert with_mask != TensorImages(images, further={Field("other", "mask"): images > 0}).fingerprint
