@@ -14,21 +14,10 @@ import torch
 from torch import Tensor
 
 from gan_lightning.networks.base import DiscriminatorOutput
+from gan_lightning.streams import Draw
 
 Role = Literal["generator", "discriminator"]
 ROLES: tuple[Role, Role] = ("generator", "discriminator")
-
-
-class Draw(Protocol):
-    """Random numbers for the samples at hand; those of one purpose are always the same."""
-
-    def uniform(self, purpose: str, *shape: int) -> Tensor:
-        """Return U[0, 1) numbers `(N, *shape)`."""
-        ...
-
-    def normal(self, purpose: str, *shape: int) -> Tensor:
-        """Return N(0, 1) numbers `(N, *shape)`."""
-        ...
 
 
 class DuelStep(Draw, Protocol):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "gan_lightning").rglob("*.py"))
 CODE = [*MODULES, *sorted((ROOT / "hydra_plugins").rglob("*.py"))]
 MAY_IMPORT = {  # packages of ours, beside themselves
-    "contracts": {"networks"},
+    "contracts": {"networks", "streams"},
     "losses": {"contracts", "errors"},
     "networks": {"errors"},
     "regularizers": {"augment", "contracts", "errors", "networks", "streams"},

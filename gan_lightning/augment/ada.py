@@ -11,8 +11,8 @@ from torch import Tensor
 from gan_lightning.augment.adaptive import Adaptive
 from gan_lightning.augment.moves import affine, flip, per_sample, quarter_turns, shift
 from gan_lightning.augment.spectrum import BANDS, amplify, balanced_gains, recolor
-from gan_lightning.contracts import Draw
 from gan_lightning.errors import UserError
+from gan_lightning.streams import Draw
 
 OCTAVE = math.log(2)
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gan_lightning.augment.adaptive import Adaptive
 from gan_lightning.augment.moves import per_sample
-from gan_lightning.contracts import Draw, DuelStep
+from gan_lightning.contracts import DuelStep
+from gan_lightning.streams import Draw
 
 
 class APA(Adaptive):

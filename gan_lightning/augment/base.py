@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_lightning.contracts import Draw, DuelStep
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError
+from gan_lightning.streams import Draw
 
 
 class Augment(nn.Module):

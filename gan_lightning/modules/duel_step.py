@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gan_lightning.contracts import Draw, Duel
+from gan_lightning.contracts import Duel
 from gan_lightning.networks.base import DiscriminatorOutput, as_output
-from gan_lightning.streams import UNIFORM_BOUND, draw_latents
+from gan_lightning.streams import UNIFORM_BOUND, Draw, draw_latents
 from gan_lightning.training.step import Step
 
 T = TypeVar("T")

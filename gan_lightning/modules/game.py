@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.contracts import ROLES
+from gan_lightning.data.degradations import degrade, training_rows
+from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
 from gan_lightning.modules.duel import Duel, DuelLoss, movers
-from gan_lightning.modules.prepare import prepare
 from gan_lightning.modules.record import Record
 from gan_lightning.streams import key, reseed_layers
 from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
@@ -167,7 +168,7 @@ class Game(Record):
             )
         self.check_parts()
         self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
-        self._networks = Networks()
+        self._networks, self.batch_fields = Networks(), getattr(self._datamodule, "fields", {})
         self.engine = self._engine()
         for name in self.averaged if self.options.ema_kimg else ():
             self.averages[name] = ExponentialMovingAverage(
@@ -215,7 +216,7 @@ class Game(Record):
         for augment in self._augments().values():
             augment.begin(self.images_seen, self._total_images)
         step = Step(
-            prepare(batch, self.options.memory_format),
+            self.ready(batch),
             seed=self.options.seed,
             iteration=self.iteration,
             rows=Rows(rank * size, rank * size + size, images),
@@ -236,6 +237,15 @@ class Game(Record):
         self.images_seen += images
         if measure:
             self.flush()
+
+    def ready(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return this process's rows of a batch as networks take them, with the source that the task makes."""
+        batch = prepare(batch, self.batch_fields, self.options.memory_format)
+        if self.task is None:
+            return batch
+        size, rank = len(batch["image"]), self.trainer.global_rank
+        rows = training_rows(self.options.seed, self.iteration, rank * size, size, self.device)
+        return degrade(batch, self.task, rows)
 
     def _augments(self) -> dict[str, Any]:
         return {duel.named(""): duel.augment for duel in self.duels() if duel.augment is not None}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.data.degradations import Degradation
+from gan_lightning.data.fields import Field
 from gan_lightning.errors import UserError
 from gan_lightning.hooks import call
 from gan_lightning.inference.former import FORMAT, upgrade
@@ -31,9 +34,12 @@ class Record(L.LightningModule):
     config: the run's resolved configuration as plain containers, None without the command line.
     protocol: how the scores were measured.
     max_kimg: the run's length in thousands of images, None where that does not end it.
+    task: makes a source out of each image, None for none; takes_source: the game makes images out of a source.
+    batch_fields: what the batches consist of, as far as the data module says.
     """
 
     generator: Generator
+    takes_source: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +51,8 @@ class Record(L.LightningModule):
         self.config: dict[str, Any] | None = None
         self.protocol: str | None = None
         self.max_kimg: float | None = None
+        self.task: Degradation | None = None
+        self.batch_fields: Mapping[str, Field] = {}
         self.scalars = Scalars()
         self.players: dict[str, Player] = {}
 

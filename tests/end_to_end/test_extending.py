@@ -19,6 +19,7 @@ import gan_lightning
 from gan_lightning.cli.generate import generate
 from gan_lightning.cli.train import main
 from gan_lightning.contracts import DuelStep
+from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
 from gan_lightning.networks import DiscriminatorOutput
 from tests.duel_step import duel_step
@@ -246,3 +247,6 @@ def test_the_stripes_are_waves_of_their_class(studio: Path) -> None:
     upright = images.float().var(2).amax((1, 2)) == 0  # a column of an upright stripe is of one grey
     assert upright.tolist() == [True, False] * 3
     assert (images[:, 0].flatten(1).float().std(1) > 20).all()
+    data.batch_size = 2
+    batch = prepare(next(iter(data.train_dataloader())), data.fields, torch.contiguous_format)
+    assert torch.equal(batch["mask"], (batch["image"][:, :1] > 0).float()) and data.fields["mask"].kind == "mask"

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 import lightning as L
 import torch
 
-from gan_lightning.data.loaders import Batch, FileLoader, TensorLoader
-from gan_lightning.data.sampling import GlobalBatches
-from gan_lightning.data.sources import Source, TensorImages, digest
+from gan_lightning.data.fields import Batch, Field, by_name
+from gan_lightning.data.loaders import FileLoader, TensorLoader
+from gan_lightning.data.order import GlobalBatches, JointBatches, joint
+from gan_lightning.data.sources import SideBySide, Source, digest
 from gan_lightning.errors import UserError
 
 DEVICE_LIMIT = 2**30  # bytes of a set that `on_device: auto` puts into a GPU's memory
@@ -41,7 +42,7 @@ class GANData(L.LightningDataModule):
     def __post_init__(self) -> None:
         super().__init__()
         self.class_names: list[str] | None = None
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, dict[str, Source]] = {}
         self.check()
 
     def check(self) -> None:
@@ -57,6 +58,13 @@ class GANData(L.LightningDataModule):
         """Return `split`, downloaded if it is not there; UserError if it cannot be. Subclasses implement this."""
         raise NotImplementedError
 
+    def load_others(self, split: str) -> dict[str, Source]:
+        """Return further sources by name, such as a second domain, each of which has an order of its own.
+
+        Their fields have names of their own, see `Renamed`. The name keys the order and may not change between runs.
+        """
+        return {}
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
@@ -67,17 +75,28 @@ class GANData(L.LightningDataModule):
         """Images of the training split."""
         return len(self.source("train"))
 
+    @property
+    def fields(self) -> dict[str, Field]:
+        """What a training batch consists of, by name."""
+        return by_name(field for source in self.sources("train").values() for field in source.fields)
+
     def source(self, split: str) -> Source:
-        """Return `split`, loaded once; UserError if there is no such split."""
+        """Return the first source of `split`, loaded once; UserError if there is no such split."""
+        return self.sources(split)[""]
+
+    def sources(self, split: str) -> dict[str, Source]:
+        """Return the first source of `split`, called "", and the others by name, loaded once; see `source`."""
         if split not in self.splits:
             there_are = ", ".join(repr(name) for name in self.splits)
             raise UserError(f"data={self.name} has no split '{split}'; there are: {there_are}.")
         if split not in self._sources:
-            self._sources[split] = self._checked(self.load(split))
+            found = {"": self._checked(self.load(split)), **self.load_others(split)}
+            by_name(field for source in found.values() for field in source.fields)  # refuses two of one name
+            self._sources[split] = found
         return self._sources[split]
 
     def reference(self, split: str = "train") -> Source:
-        """Return `split` unaugmented and in fixed order: a map-style data set of dicts `image`, `label`."""
+        """Return `split` unaugmented and in fixed order: a map-style data set of dicts `image`, `label`..."""
         return self.source(split)
 
     def fingerprint(self, split: str = "train") -> str:
@@ -92,26 +111,27 @@ class GANData(L.LightningDataModule):
         """Load the training split; UserError if it is missing or smaller than a batch."""
         self.batches()
 
-    def batches(self) -> GlobalBatches:
+    def batches(self) -> GlobalBatches | JointBatches:
         """Return the order of this process, which follows `iteration` of the module in training."""
+        counts = {name: len(source) for name, source in self.sources("train").items()}
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return GlobalBatches(
-            self.num_images, self.batch_size, self.seed, self.mirror, rank, world, position=self._iteration
-        )
+        process = {"rank": rank, "world_size": world, "position": self._iteration}
+        return joint(counts, self.batch_size, self.seed, self.mirror, **process)
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Return the loader of this process; its length is the batches of a whole epoch."""
-        source, batches = self.source("train"), self.batches()
-        if isinstance(source, TensorImages):
-            return TensorLoader(source, batches, self._device_for(source))
-        return FileLoader(source, batches, self.num_workers, pin_memory=torch.cuda.is_available())
+        source, *others = self.sources("train").values()
+        together = SideBySide([source, *others]) if others else source
+        if together.nbytes is None:
+            return FileLoader(together, self.batches(), self.num_workers, pin_memory=torch.cuda.is_available())
+        return TensorLoader(together, self.batches(), self._device_for(together.nbytes))
 
     def _iteration(self) -> int:
         return int(getattr(self.trainer.lightning_module, "iteration", 0)) if self.trainer else 0
 
-    def _device_for(self, source: TensorImages) -> torch.device:
+    def _device_for(self, nbytes: int) -> torch.device:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        fits = device.type != "cpu" and source.images.nbytes < DEVICE_LIMIT
+        fits = device.type != "cpu" and nbytes < DEVICE_LIMIT
         wanted = fits if self.on_device == "auto" else self.on_device
         return device if wanted else torch.device("cpu")
 
