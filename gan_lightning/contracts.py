@@ -159,6 +159,11 @@ class Duel(Protocol):
     condition: str | None
 
     @property
+    def makes_points(self) -> bool:
+        """Whether points in the plane are made, and no images."""
+        ...
+
+    @property
     def head(self) -> Any:
         """The discriminator's head, None where it has none that is known."""
         ...

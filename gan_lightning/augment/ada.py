@@ -11,6 +11,7 @@ from torch import Tensor
 from gan_lightning.augment.adaptive import Adaptive
 from gan_lightning.augment.moves import affine, flip, per_sample, quarter_turns, shift
 from gan_lightning.augment.spectrum import BANDS, amplify, balanced_gains, recolor
+from gan_lightning.contracts import Duel
 from gan_lightning.errors import UserError
 from gan_lightning.streams import Draw
 
@@ -142,9 +143,10 @@ class ADA(Adaptive):
             raise UserError(f"augment.groups={groups} is not known: it is a list out of {', '.join(GROUPS)}.")
         self.groups = list(groups)
 
-    def check(self, image_shape: tuple[int, ...]) -> None:
-        """Raise UserError where images of `image_shape` cannot be augmented."""
-        super().check(image_shape)
+    def check(self, duel: Duel) -> None:
+        """Raise UserError where images cannot be augmented, as those that are not square."""
+        super().check(duel)
+        image_shape = duel.generator.image_shape
         if "blit" in self.groups and image_shape[1] != image_shape[2]:
             raise UserError(f"augment.groups: blit turns images by right angles, and {image_shape} is not square.")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.augment.base import Augment
-from gan_lightning.contracts import DuelStep
+from gan_lightning.contracts import Duel, DuelStep
 from gan_lightning.errors import UserError, check_range
 
 
@@ -51,6 +51,16 @@ class Adaptive(Augment):
         self.register_buffer("p", torch.tensor(float(p)))
         self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
         self.register_buffer("sign", torch.zeros(()))  # their mean at the last adjustment
+
+    def check(self, duel: Duel) -> None:
+        """Raise UserError where p follows the sign of D(x) under a loss that gives the sign no meaning."""
+        super().check(duel)
+        if self.target is not None and not getattr(duel.loss, "decides_at_zero", True):
+            raise UserError(
+                f"augment={self.name} moves p by the sign of D(x), which says nothing under loss "
+                f"{type(duel.loss).__name__}: use augment.target=null with augment.p or augment.schedule, or a loss of "
+                "any model that decides at zero: nonsaturating, hinge, least_squares_pearson."
+            )
 
     def begin(self, images_seen: int, total_images: float) -> None:
         """Set p to what the schedule says, if there is one."""

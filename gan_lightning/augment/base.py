@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gan_lightning.contracts import DuelStep
+from gan_lightning.contracts import Duel, DuelStep
 from gan_lightning.errors import UserError
 from gan_lightning.streams import Draw
 
@@ -25,13 +25,18 @@ class Augment(nn.Module):
         """Return the augmented images, differentiable by `images`."""
         raise NotImplementedError
 
-    def check(self, image_shape: tuple[int, ...]) -> None:
-        """Raise UserError where images of `image_shape` cannot be augmented."""
-        if self.images_only and len(image_shape) != 3:
+    def check(self, duel: Duel) -> None:
+        """Raise UserError where this cannot augment what is made in `duel`."""
+        if self.images_only and duel.makes_points:
             raise UserError(
-                f"augment={type(self).__name__.lower()} works on images, and these are points in the plane: use "
-                "augment=none or augment=instance_noise."
+                f"augment={self.name} changes images, and model=mlp2d makes points in the plane: use augment=none or "
+                "augment=instance_noise."
             )
+
+    @property
+    def name(self) -> str:
+        """The name by which the command line knows an augmentation of ours."""
+        return type(self).__name__.lower()
 
     def real(self, step: DuelStep) -> Tensor:
         """Return what passes for the real images of `step`, before `forward`: the batch's."""

@@ -65,7 +65,6 @@ def check(config: DictConfig) -> None:
         check_optimizer(config, player)
     pairs.check(config)
     check_devices(config.trainer)
-    check_batch_size(config)
     check_sweep(config.trainer)
     check_writable(config.run_dir)
 
@@ -103,37 +102,6 @@ def check_devices(trainer: DictConfig) -> None:
         raise UserError(f"trainer.devices={number} is more than this machine has: {there} {what}.")
     if isinstance(number, int) and (number == 0 or (number < 0 and not on_gpu)):
         raise UserError(f"trainer.devices={number} is not possible: give a number of at least 1.")
-
-
-def check_batch_size(config: DictConfig) -> None:
-    """Refuse a batch that cannot be divided among the processes, or cut into the pieces of model.accumulate."""
-    from gan_lightning.cli.build import processes
-
-    size, number = config.data.get("batch_size"), processes(config.trainer)
-    if not isinstance(size, int):
-        return  # a data module of the user's own
-    if size % number:
-        raise UserError(
-            f"data.batch_size={size} is the batch of all processes and cannot be divided among {number}: take "
-            f"{max(size // number, 1) * number}."
-        )
-    pieces = config.model.get("accumulate", 1)
-    if pieces > size // number:
-        raise UserError(
-            f"model.accumulate={pieces} is more than a process has images in a batch: at most {size // number}."
-        )
-    if pieces > 0 and size // number % pieces:
-        raise UserError(
-            f"model.accumulate={pieces} does not cut a process's {size // number} images into equal pieces: take "
-            f"data.batch_size={max(size // number // pieces, 1) * pieces * number}, say."
-        )
-    pack = OmegaConf.select(config, "model.discriminator.pack") or 1
-    parts = pack * number * pieces
-    if pack > 1 and size % parts:
-        raise UserError(
-            f"data.batch_size={size} cannot be divided into packs of {pack} (model.discriminator.pack) in "
-            f"{number * pieces} equal parts (processes times model.accumulate): take {max(size // parts, 1) * parts}."
-        )
 
 
 def check_sweep(trainer: DictConfig) -> None:

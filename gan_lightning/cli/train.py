@@ -33,7 +33,7 @@ def train(config: DictConfig) -> dict[str, Any]:
 
     Raises UserError before anything is trained for whatever cannot work.
     """
-    from gan_lightning.cli import build, built, preflight
+    from gan_lightning.cli import build, preflight
     from gan_lightning.evaluation.evaluation_callback import attach
 
     _quiet_lightning()
@@ -44,9 +44,10 @@ def train(config: DictConfig) -> dict[str, Any]:
     data, module = build.data(config), build.module(config)
     measure = build.evaluator(config, data)
     if first_process():  # the others start when all of this is known to work
+        module.check()  # what needs no data, before any is fetched
         data.prepare_data()  # now, so that what is missing or unreadable is said
         data.setup("fit")
-        built.check(module, data, build.processes(config.trainer) * module.options.accumulate)
+        module.check(data, build.processes(config.trainer))
         if measure is not None:
             attach(measure, module)
             measure.check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_lightning.contracts import DuelStep
+from gan_lightning.contracts import Duel, DuelStep
 from gan_lightning.errors import UserError
 from gan_lightning.losses.adversarial import AdversarialLoss
 
@@ -40,6 +40,17 @@ class GeneratorLoss:
             )
         self.adversarial, self.feature_matching = adversarial, feature_matching
         self.top_k, self.top_k_decay = top_k, top_k_decay
+
+    def check(self, duel: Duel) -> None:
+        """Raise UserError for options of the adversarial loss where a head's own terms take its place."""
+        if duel.head is None or not duel.head.plays_alone:
+            return
+        for name in ("adversarial", "top_k"):
+            if getattr(self, name) != 1:
+                raise UserError(
+                    f"generator_loss.{name}={getattr(self, name)} is about the adversarial loss, and the terms of "
+                    f"{type(duel.head).__name__} take its place: set it to 1, or choose another conditioning."
+                )
 
     def __call__(self, loss: AdversarialLoss | None, step: DuelStep, epoch: int = 0) -> dict[str, Tensor]:
         """Return the weighted terms by name; `loss` is None where a head's terms take its place."""

@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gan_lightning.augment import Augment
 from gan_lightning.contracts import ROLES, Role
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
+from gan_lightning.modules import duel_data
 from gan_lightning.modules.duel_step import DuelValues
 from gan_lightning.modules.latent_optimization import LatentOptimization
+from gan_lightning.networks.base import BatchSize
 from gan_lightning.networks.heads import Head
 from gan_lightning.regularizers import Constraint, Regularizer
+from gan_lightning.streams import draw_latents
 from gan_lightning.training.engine import Terms, groups
 from gan_lightning.training.step import Step
 
@@ -150,6 +154,27 @@ class Duel:
     def stateful_regularizers(self) -> nn.ModuleDict:
         """Return those with a state, which belongs into the checkpoint."""
         return nn.ModuleDict({name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)})
+
+    def check(self, data: Any = None, parts: int = 1) -> None:
+        """Raise UserError where parts of the duel cannot work together, or on `data`, where it is known.
+
+        parts: equal ones in which a batch goes through the networks.
+        """
+        draw_latents(getattr(self.generator, "latent_distribution", "normal"), 1, 1, torch.Generator())
+        self.generator_loss.check(self)
+        if self.augment is not None:
+            self.augment.check(self)
+        for name, regularizer in self.regularizers.items():
+            regularizer.check(name, self)
+        if data is not None:
+            duel_data.check(self, data)
+        if getattr(data, "batch_size", None) is not None:
+            duel_data.check_batch(self, BatchSize(data.batch_size, parts, getattr(self.discriminator, "pack", 1)))
+
+    @property
+    def makes_points(self) -> bool:
+        """Whether points in the plane are made, and no images."""
+        return len(getattr(self.generator, "image_shape", (0, 0, 0))) == 1
 
     def share_codes(self) -> None:
         """Tell the generator which of its latents are codes that the head reads back."""

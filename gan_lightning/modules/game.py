@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning.contracts import ROLES
-from gan_lightning.data.degradations import degrade, training_rows
+from gan_lightning.data.degradations import check_source, degrade, training_rows
 from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
 from gan_lightning.modules.duel import Duel, DuelLoss, movers
@@ -166,7 +166,7 @@ class Game(Record):
                 f"strategy {type(strategy).__name__} cannot train a GAN, whose players step one at a time: pass "
                 "strategy=gan_lightning.ReplicaStrategy() to the Trainer (trainer=ddp on the command line)."
             )
-        self.check_parts()
+        self.check(self._datamodule, self.trainer.world_size)
         self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
         self._networks, self.batch_fields = Networks(), getattr(self._datamodule, "fields", {})
         self.engine = self._engine()
@@ -258,22 +258,18 @@ class Game(Record):
             for average in self.averages.values():
                 average.half_life = 1000 * options.ema_kimg * options.ema_schedule(progress)
 
-    def check_parts(self) -> None:
-        """Raise UserError where parts of the game cannot work together, or on the data."""
-        for duel in self.duels():
-            if duel.augment is not None:
-                duel.augment.check(duel.generator.image_shape)
-            self._check_packs(duel)
+    def check(self, data: Any = None, processes: int = 1) -> None:
+        """Raise UserError where parts of the game cannot work together, or on `data`, where it is known.
 
-    def _check_packs(self, duel: Duel) -> None:
-        """Refuse a batch that a discriminator of packs of images cannot divide."""
-        pack, size = getattr(duel.discriminator, "pack", 1), getattr(self._datamodule, "batch_size", None)
-        pieces = self.trainer.world_size * self.options.accumulate
-        if size is not None and pack > 1 and size % (pack * pieces):
-            raise UserError(
-                f"data.batch_size={size} cannot be divided into packs of {pack} in {pieces} equal parts (processes "
-                f"times model.accumulate): take {max(size // (pack * pieces), 1) * pack * pieces}."
-            )
+        data: a data module with `name`, `image_shape`, `num_classes`, `batch_size`, as far as it has them.
+        """
+        if data is not None:
+            check_source(self, data, self.task)
+        pieces, size = self.options.accumulate, getattr(data, "batch_size", None)
+        for duel in self.duels():
+            duel.check(data, processes * pieces)
+        if isinstance(size, int):
+            check_pieces(size, processes, pieces)
 
     @property
     def _datamodule(self) -> Any:
@@ -303,3 +299,21 @@ class Game(Record):
                 self.manual_backward(loss, **options)
         else:
             self.manual_backward(loss, **options)
+
+
+def check_pieces(size: int, processes: int, pieces: int) -> None:
+    """Refuse a batch that cannot be divided among the processes, or cut into the pieces of model.accumulate."""
+    if size % processes:
+        raise UserError(
+            f"data.batch_size={size} is the batch of all processes and cannot be divided among {processes}: take "
+            f"{max(size // processes, 1) * processes}."
+        )
+    if pieces > size // processes:
+        raise UserError(
+            f"model.accumulate={pieces} is more than a process has images in a batch: at most {size // processes}."
+        )
+    if size // processes % pieces:
+        raise UserError(
+            f"model.accumulate={pieces} does not cut a process's {size // processes} images into equal pieces: take "
+            f"data.batch_size={max(size // processes // pieces, 1) * pieces * processes}, say."
+        )

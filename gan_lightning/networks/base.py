@@ -13,6 +13,24 @@ from gan_lightning.errors import UserError
 from gan_lightning.networks.codes import LatentCodes
 
 
+@dataclass(frozen=True)
+class BatchSize:
+    """How large the batches are that go through a network in training.
+
+    total: samples of a batch, over all processes; parts: equal ones in which it goes through, processes times pieces.
+    pack: samples that a discriminator judges together.
+    """
+
+    total: int
+    parts: int = 1
+    pack: int = 1
+
+    @property
+    def rows(self) -> int:
+        """How many samples, or packs of them, go through at a time."""
+        return self.total // self.parts // self.pack
+
+
 class Network(nn.Module):
     """A module that keeps its constructor's arguments, so that a checkpoint can say how to build it again.
 
@@ -55,8 +73,10 @@ class Backbone(Network):
 
     head_bias: whether the head's linear layer has a bias.
     label_maps: how many one-hot label maps the first layer takes beside the image.
+    takes_condition: `forward(images, condition)` looks at what the images should go with.
     """
 
+    takes_condition: ClassVar[bool] = False
     feature_dim: int
     head_bias: bool = True
     label_maps: int = 0

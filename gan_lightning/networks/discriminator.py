@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from gan_lightning.errors import UserError
-from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Network, concatenate_labels
+from gan_lightning.networks.base import Backbone, BatchSize, DiscriminatorOutput, Network, concatenate_labels
 from gan_lightning.networks.heads import Head, LinearHead
 from gan_lightning.networks.layers.minibatch_discrimination import WithMinibatchDiscrimination
 
@@ -49,14 +49,39 @@ class Discriminator(Network):
         """Whether `forward` cannot do without labels."""
         return self.head.needs_labels or self.backbone.label_maps > 0
 
+    def check_batch(self, batch: BatchSize) -> None:
+        """Raise UserError for a batch that packs cannot divide."""
+        parts = self.pack * batch.parts
+        if self.pack > 1 and batch.total % parts:
+            raise UserError(
+                f"data.batch_size={batch.total} cannot be divided into packs of {self.pack} "
+                f"(model.discriminator.pack) in {batch.parts} equal parts (processes times model.accumulate): take "
+                f"{max(batch.total // parts, 1) * parts}."
+            )
+
     def forward(
         self, images: Tensor, labels: Tensor | None = None, condition: Tensor | None = None
     ) -> DiscriminatorOutput:
-        """Score images `(N, C, H, W)` in [-1, 1] (or points `(N, 2)`) of classes `(N,)`: logits `(N,)`."""
+        """Score images `(N, C, H, W)` in [-1, 1] (or points `(N, 2)`) of classes `(N,)`: logits `(N,)`.
+
+        condition: what the images should go with; raises UserError where the backbone does not take it.
+        """
         images = packed(images, self.pack)
         if self.backbone.label_maps:
             images = concatenate_labels(images, labels, self.backbone.label_maps)
-        return self.head(self.backbone(images), labels)
+        return self.head(self.backbone(images, *conditions(self.backbone, condition)), labels)
+
+
+def conditions(backbone: Backbone, condition: Tensor | None) -> tuple[Tensor, ...]:
+    """Return what a backbone gets beside the images; raise UserError for a condition that it would not look at."""
+    if condition is None:
+        return ()
+    if not backbone.takes_condition:
+        raise UserError(
+            f"{type(backbone).__name__} was given a condition and judges images alone: take a backbone whose forward "
+            "has an argument for it, and set its takes_condition."
+        )
+    return (condition,)
 
 
 def packed(images: Tensor, pack: int) -> Tensor:

@@ -25,7 +25,7 @@ from gan_lightning.networks.base import (
     halvings,
     initialise_normal,
 )
-from gan_lightning.networks.discriminator import Discriminator, packed
+from gan_lightning.networks.discriminator import Discriminator, conditions, packed
 from gan_lightning.networks.heads import Head, LinearHead
 from gan_lightning.networks.layers.resample import average_pool
 from gan_lightning.networks.layers.spectral import spectrally_normalise
@@ -197,6 +197,7 @@ class FastGANDiscriminator(Discriminator):
         assert isinstance(self.backbone, FastGANBackbone)
         images = packed(images, self.pack)
         shown = concatenate_labels(images, labels, self.backbone.label_maps) if self.backbone.label_maps else images
+        conditions(self.backbone, condition)
         larger, smaller = self.backbone.maps(shown)
         output = self.head(self.backbone.last(smaller), labels)
         output.extras |= {"images": images, "larger map": larger, "smaller map": smaller}

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_lightning.contracts import DuelStep, Role
+from gan_lightning.contracts import Duel, DuelStep, Role
 from gan_lightning.errors import UserError
 
 
@@ -24,6 +25,9 @@ class Part:
         super().__init_subclass__(**options)
         if "player" in vars(cls):
             raise UserError(f"{cls.__name__}.player has another name now: write role = {cls.__dict__['player']!r}.")
+
+    def check(self, name: str, duel: Duel) -> None:
+        """Raise UserError where this, called `name`, cannot work in `duel`."""
 
 
 class Regularizer(Part):
@@ -48,6 +52,19 @@ class Regularizer(Part):
             )
         self.weight, self.every, self.schedule = weight, every, schedule
 
+    def check(self, name: str, duel: Duel) -> None:
+        """Raise UserError where batch norm mixes the gradients that are to be each sample's own."""
+        trunk = getattr(duel.discriminator, "backbone", duel.discriminator)
+        if not self.forbids_batch_norm or not any(isinstance(layer, _BatchNorm) for layer in layers(trunk)):
+            return
+        ours = "norm" in getattr(trunk, "arguments", {})
+        place = "the discriminator" if ours else type(trunk).__name__
+        way = "set model.discriminator.backbone.norm=layer (or none)" if ours else "take another norm there"
+        raise UserError(
+            f"regularizer={name} takes each image's own gradient, which batch norm in {place} mixes with the others: "
+            f"{way}, or drop the regulariser."
+        )
+
     def __call__(self, step: DuelStep) -> Tensor:
         """Return the weighted penalty, a scalar to minimise."""
         factor = 1.0 if self.schedule is None else self.schedule(step.progress)
@@ -64,3 +81,8 @@ class Constraint(Part):
     def apply(self, network: nn.Module) -> None:
         """Project those parameters of `network` in place that require gradients: the others are frozen."""
         raise NotImplementedError
+
+
+def layers(network: object) -> list[nn.Module]:
+    """Return the layers of a network; a plain function has none."""
+    return list(network.modules()) if isinstance(network, nn.Module) else []

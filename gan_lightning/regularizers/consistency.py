@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.augment import Augment, FlipAndShift
-from gan_lightning.contracts import DuelStep, Role
+from gan_lightning.contracts import Duel, DuelStep, Role
 from gan_lightning.errors import UserError, check_range
 from gan_lightning.regularizers.base import Regularizer
 
@@ -23,6 +23,15 @@ class Consistency(Regularizer, nn.Module):
         nn.Module.__init__(self)
         Regularizer.__init__(self, weight, every)
         self.augment = augment or FlipAndShift()
+
+    def check(self, name: str, duel: Duel) -> None:
+        """Raise UserError where there are no images to move."""
+        super().check(name, duel)
+        if self.augment.images_only and duel.makes_points:
+            raise UserError(
+                f"regularizer={name} compares images with moved ones, and model=mlp2d makes points in the plane: drop "
+                "the regulariser."
+            )
 
     def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared change of the logits of real images."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
+from gan_lightning.contracts import Duel
 from gan_lightning.errors import UserError
+from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
+from gan_lightning.networks.layers.spectral import SpectralNorm
 from gan_lightning.regularizers.base import Constraint
 
 
@@ -19,6 +23,23 @@ class WeightClipping(Constraint):
         if limit <= 0:
             raise UserError(f"regularizer.weight_clipping.limit={limit} is out of range: it is above 0, usually 0.01.")
         self.limit = limit
+
+    def check(self, name: str, duel: Duel) -> None:
+        """Raise UserError where the critic does not use its weights as they are stored."""
+        for where, layer in duel.discriminator.named_modules():
+            # Ours, PyTorch's, and by its parameter PyTorch's old one.
+            if isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(layer, "weight_orig"):
+                raise UserError(
+                    f"regularizer={name} bounds nothing under the spectral norm in the discriminator "
+                    f"({where.partition('.parametrizations')[0]}), which brings its weights to norm 1 whatever their "
+                    "size: drop the regulariser, or use a discriminator without spectral norm."
+                )
+            if isinstance(layer, EqualisedLinear | EqualisedConv2d):
+                raise UserError(
+                    f"regularizer={name} clips weights as they are stored, but the equalised learning rate in the "
+                    f"discriminator ({where}) stores them near 1 and scales them down in use, so that scores would "
+                    "die: use regularizer=[gradient_penalty], or a discriminator without it."
+                )
 
     @torch.no_grad()
     def apply(self, network: nn.Module) -> None:

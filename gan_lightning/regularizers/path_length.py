@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.contracts import DuelStep, Role
+from gan_lightning.contracts import Duel, DuelStep, Role
 from gan_lightning.errors import UserError
 from gan_lightning.networks.styles import StyleGenerator
 from gan_lightning.regularizers.base import Regularizer
@@ -20,14 +20,12 @@ class PathLength(Regularizer, nn.Module):
 
     The norm is the root of the mean over layers of the squared norm in each. Karras et al. 2019, arXiv 1912.04958.
 
-    needs_styles: a generator without them is refused before training.
     decay: what a step puts into the running mean `mean`, which is part of the checkpoint, shared by all processes, and
         moves once for all pieces of a batch.
     batch_shrink: of the batch every this many-th sample is used.
     """
 
     role: ClassVar[Role] = "generator"
-    needs_styles: ClassVar[bool] = True
     mean: Tensor
 
     def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, batch_shrink: int = 2) -> None:
@@ -42,6 +40,11 @@ class PathLength(Regularizer, nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self._running = RunningMean()
 
+    def check(self, name: str, duel: Duel) -> None:
+        """Raise UserError where the generator has no styles."""
+        super().check(name, duel)
+        with_styles(duel.generator, name)
+
     def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared distance of the path lengths to their running mean, after moving that."""
         lengths = self._lengths(step)
@@ -50,12 +53,7 @@ class PathLength(Regularizer, nn.Module):
 
     def _lengths(self, step: DuelStep) -> Tensor:
         """Return the path lengths `(N / batch_shrink,)`."""
-        generator, keep = step.generator, slice(None, None, self.batch_shrink)
-        if not isinstance(generator, StyleGenerator):
-            raise UserError(
-                f"regularizer=path_length needs a generator with styles, which {type(generator).__name__} has not: use "
-                "model=stylegan2, or drop the regulariser."
-            )
+        generator, keep = with_styles(step.generator, "path_length"), slice(None, None, self.batch_shrink)
         labels = step.fake_labels[keep] if generator.num_classes and step.fake_labels is not None else None
         further = {name: values[keep] for name, values in step.generator_inputs.items()}
         with torch.autocast(step.latents.device.type, enabled=False):
@@ -63,6 +61,16 @@ class PathLength(Regularizer, nn.Module):
             styles = step.run(generator, step.latents[keep], method="styles", **given)
             images = step.run(generator, styles, method="synthesis", exact=True)
             return path_lengths(images, styles, _noise(step, images.shape[1:])[keep])
+
+
+def with_styles(generator: nn.Module, name: str) -> StyleGenerator:
+    """Return `generator` if it has styles, which the regulariser called `name` needs; else raise UserError."""
+    if not isinstance(generator, StyleGenerator):
+        raise UserError(
+            f"regularizer={name} needs a generator with styles, which {type(generator).__name__} has not: use "
+            "model=stylegan2, or drop the regulariser."
+        )
+    return generator
 
 
 def _noise(step: DuelStep, shape: torch.Size) -> Tensor:

@@ -1,6 +1,7 @@
 """Each operation: identities, what it conserves, gradients, and draws of each sample's own."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from gan_lightning.augment.ada import GROUPS
 from gan_lightning.augment.moves import affine, flip, quarter_turns, shift
 from gan_lightning.augment.spectrum import POWER, amplify, balanced_gains, bands, recolor
 from gan_lightning.errors import UserError
+from gan_lightning.modules.duel import Duel
 from tests.augment.streams import Fixed, Numbers
 
 ALL = list(GROUPS)
@@ -225,6 +227,11 @@ def test_instance_noise_has_its_deviation_and_fades_to_none():
         augment.begin(0, math.inf)
 
 
+def duel(*image_shape):
+    generator = SimpleNamespace(image_shape=image_shape)
+    return Duel(generator, None)
+
+
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
@@ -234,8 +241,8 @@ def test_instance_noise_has_its_deviation_and_fades_to_none():
         (lambda: ADA(p=2), "p lies in"),
         (lambda: ADA(interval=0), "interval"),
         (lambda: InstanceNoise(-1), "std=-1"),
-        (lambda: ADA().check((2,)), "augment=instance_noise"),
-        (lambda: ADA().check((3, 8, 16)), "not square"),
+        (lambda: ADA().check(duel(2)), "augment=instance_noise"),
+        (lambda: ADA().check(duel(3, 8, 16)), "not square"),
     ],
 )
 def test_bad_settings_are_sentences(build, sentence):

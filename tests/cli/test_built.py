@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from gan_lightning.cli import build, built
+from gan_lightning.cli import build
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError
+from gan_lightning.modules import duel_data
+from gan_lightning.modules.duel import Duel
+from gan_lightning.networks.base import BatchSize
 from gan_lightning.regularizers import WeightClipping
 from tests.cli.test_compose import run, tiny
 
@@ -68,9 +70,9 @@ def test_each_way_out_of_a_batch_without_groups_is_one(run_folder: Path) -> None
         config.run_dir = str(run_folder)
         module = build.module(config)
         with pytest.raises(UserError, match=r"data\.batch_size=\d+, or") as caught:
-            built.check_groups(module, SimpleNamespace(batch_size=size), parts)
+            duel_data.check_batch(module.duel, BatchSize(size, parts, pack))
         named = int(str(caught.value).rpartition("data.batch_size=")[2].partition(",")[0])
-        built.check_groups(module, SimpleNamespace(batch_size=named), parts)
+        duel_data.check_batch(module.duel, BatchSize(named, parts, pack))
         assert size < named <= size + parts * pack
 
 
@@ -83,11 +85,10 @@ def normed(name: str) -> nn.Module:
 def test_pytorchs_own_spectral_norms_are_seen_too(name: str) -> None:
     """And what is said is so: after clipping the weight in use still has norm 1."""
     critic, clipping = normed(name), WeightClipping()
-    module = SimpleNamespace(discriminator=critic, regularizers={"mine": clipping})
     with pytest.raises(UserError, match=r"regularizer=mine bounds nothing under the spectral norm .*\(2\)"):
-        built.check_clipping(module)
+        clipping.check("mine", Duel(None, critic))
     for _ in range(9):
         clipping.apply(critic)
         critic(torch.randn(2, 4))
     assert torch.linalg.matrix_norm(critic[2].weight, 2).item() == pytest.approx(1, abs=1e-3)
-    built.check_clipping(SimpleNamespace(discriminator=critic[:2], regularizers={"mine": clipping}))
+    clipping.check("mine", Duel(None, critic[:2]))

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 import gan_lightning
-from gan_lightning.cli import preflight
+from gan_lightning.cli import build, preflight
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError
 from tests.cli.compositions import choose, compose, exchange, options
@@ -45,10 +45,12 @@ def basis(model: str) -> list[str]:
 
 
 def refusal(config: DictConfig, folder: Path) -> str:
-    """Return what the pre-flight says of `config`, "" where all is well."""
+    """Return what the pre-flight or the built game says of `config`, "" where all is well."""
     config.run_dir = str(folder)
     try:
         preflight.check(config)
+        _shrink(config.model)
+        build.module(config).check(build.data(config), build.processes(config.trainer))
     except UserError as error:
         return str(error)
     return ""

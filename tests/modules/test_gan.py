@@ -18,7 +18,7 @@ from gan_lightning.networks import (
     MLP2dGenerator,
     ProjectionHead,
 )
-from gan_lightning.regularizers import R1, R2, GradientPenalty, PathLength, WeightClipping
+from gan_lightning.regularizers import R1, R2, GradientPenalty, LatentDiversity, WeightClipping
 from gan_lightning.training.schedules import LinearDecay
 from tests.conftest import fit
 
@@ -130,12 +130,12 @@ def test_a_lazy_penalty_plays_every_kth_step_k_times_as_strong():
 
 def test_a_lazy_penalty_of_the_generator_counts_its_own_steps():
     """Two steps of the discriminator for one of the generator: each third of these is in iterations 5, 11, ..."""
-    module = points_gan(regularizers={"path_length": PathLength(weight=2.0, every=3)}, d_steps=2)
+    module = points_gan(regularizers={"diversity": LatentDiversity(weight=2.0, every=3)}, d_steps=2)
     seen = []
-    module.regularizers["path_length"].penalty = lambda step: seen.append(step.iteration) or step.fake.mean() * 0 + 1
+    module.regularizers["diversity"].penalty = lambda step: seen.append(step.iteration) or step.fake.mean() * 0 + 1
     trainer = fit(module, ring(), batches=13, log_every=1)
     assert seen == [5, 11]
-    assert [row["loss/path_length"] for row in trainer.loggers[0].rows if "loss/path_length" in row] == [6.0, 6.0]
+    assert [row["loss/diversity"] for row in trainer.loggers[0].rows if "loss/diversity" in row] == [6.0, 6.0]
 
 
 def sgd(parameters):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.errors import check_range
+from gan_lightning.errors import UserError, check_range
+from gan_lightning.networks.base import BatchSize
 
 
 def minibatch_stddev(group_size: int) -> nn.Module:
@@ -27,6 +28,17 @@ class MinibatchStddev(nn.Module):
     def __init__(self, group_size: int = 4, channels: int = 1) -> None:
         super().__init__()
         self.group_size, self.channels = group_size, channels
+
+    def check_batch(self, batch: BatchSize) -> None:
+        """Raise UserError for samples that make no groups: their standard deviation would say nothing."""
+        if self.group_size == 1 or any(batch.rows % group == 0 for group in range(2, self.group_size + 1)):
+            return
+        raise UserError(
+            f"The discriminator's minibatch standard deviation compares groups of 2 to {self.group_size} samples, into "
+            f"which the {batch.rows} that data.batch_size={batch.total} lets through at a time cannot be divided: take "
+            f"data.batch_size={(batch.rows + 1) * batch.pack * batch.parts}, or "
+            "model.discriminator.backbone.group_size=0 to go without."
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `(N, C, H, W)` to `(N, C + channels, H, W)`."""

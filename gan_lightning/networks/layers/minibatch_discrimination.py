@@ -52,9 +52,14 @@ class WithMinibatchDiscrimination(Backbone):
         self.feature_dim = backbone.feature_dim + kernels
         self.head_bias, self.label_maps = backbone.head_bias, backbone.label_maps
 
-    def forward(self, images: Tensor) -> Tensor:
+    @property
+    def takes_condition(self) -> bool:  # type: ignore[override]
+        """Whether the backbone looks at what the images should go with."""
+        return self.backbone.takes_condition
+
+    def forward(self, images: Tensor, *condition: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images."""
-        features = self.backbone(images)
+        features = self.backbone(images, *condition)
         with full_precision(features.device):  # what differs between similar features is lost in half precision
             values = features.float()
             size = (values.square().mean() + 1e-12).sqrt()

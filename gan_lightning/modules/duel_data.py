@@ -1,0 +1,59 @@
+"""Whether the networks of a duel go with the data: sizes of images, classes, and batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from gan_lightning.contracts import Duel
+from gan_lightning.errors import UserError
+from gan_lightning.networks.base import BatchSize
+
+
+def check(duel: Duel, data: Any) -> None:
+    """Raise UserError where the generator makes something else than `data` holds, or networks know other classes."""
+    check_shape(duel, data)
+    check_classes(duel, data)
+
+
+def check_shape(duel: Duel, data: Any) -> None:
+    """Refuse a generator that makes something else than the data set holds."""
+    if not hasattr(data, "image_shape"):
+        return
+    there = tuple(data.image_shape)
+    made = tuple(getattr(duel.generator, "image_shape", there))
+    if made != there:
+        raise UserError(
+            f"The generator makes images of shape {made}, but data {data.name} has {there}: choose a model for this "
+            "data."
+        )
+
+
+def check_classes(duel: Duel, data: Any) -> None:
+    """Refuse networks for another number of classes than the data set has."""
+    classes = getattr(data, "num_classes", None)
+    known = {
+        "generator_classes": getattr(duel.generator, "num_classes", 0),
+        "label_maps": getattr(getattr(duel.discriminator, "backbone", None), "label_maps", 0),
+    }
+    for name, value in known.items():
+        if classes is not None and value not in (0, classes):
+            raise UserError(
+                f"conditioning.{name}={value} does not fit data.num_classes={classes}: it is that, or 0 for none."
+            )
+
+
+def check_batch(duel: Duel, batch: BatchSize) -> None:
+    """Refuse a batch that a layer of the discriminator cannot divide, or of which batch norm would see one row."""
+    networks = [network for network in (duel.discriminator, duel.generator) if isinstance(network, nn.Module)]
+    layers = [layer for network in networks for layer in network.modules()]
+    if batch.total // batch.parts < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in layers):
+        raise UserError(
+            f"Batch norm compares the rows of a batch, and of data.batch_size={batch.total} only one goes through at a "
+            f"time: take at least {2 * batch.parts}, or a smaller model.accumulate."
+        )
+    for layer in layers:
+        check: Any = getattr(layer, "check_batch", None)
+        if check is not None:
+            check(batch)
