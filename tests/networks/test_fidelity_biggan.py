@@ -1,4 +1,4 @@
-"""BigGAN and BigGAN-deep by the numbers of their authors' code, ajbrock/BigGAN-PyTorch, commit 9845943.
+"""BigGAN, BigGAN-deep and SAGAN by the numbers of the BigGANs' authors' code, ajbrock/BigGAN-PyTorch, commit 9845943.
 
 That code got the parameters of the recipe. Spectral norm is in evaluation, as that code has it: one
 iteration from the stored vector.
@@ -16,12 +16,18 @@ from gan_lightning.networks import (
     BigGANGenerator,
     Discriminator,
     ResNetBackbone,
+    ResNetGenerator,
 )
 from gan_lightning.networks.heads import ProjectionHead
 
 LABELS = torch.tensor([2, 0, 1])
 CLASSES = {"num_classes": 3, "embedding_dim": 5}
 GENERATORS = {
+    "sagan 32": (
+        lambda: ResNetGenerator(32, 3, 3, 6, 2, conditioning="batch_norm", spectral_norm=True, attention=16),
+        [-0.022071518826, 0.64814393916, 0.52888172649, -0.4342903301, -0.26040601804, -0.34191917315],
+        [8.5167736975, 702.3476249],
+    ),
     "32": (
         lambda: BigGANGenerator(32, 3, latent_dim=8, width=2, attention=16, **CLASSES),
         [0.09639594431, 0.529498369, 0.57980240748, 0.26029939633, 0.5908181434, 0.52395350975],
