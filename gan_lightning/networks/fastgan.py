@@ -3,7 +3,8 @@
 From the paper: one convolution at each resolution of the generator, with gated linear units; skip-layer excitation; a
 residual discriminator with 5x5 logits whose feature maps two small decoders turn back into the image. As the authors'
 released code: the channels up to 256 pixels, spectral norm in both networks. Not here: that code's second, small output
-of the generator for a second, small discriminator, and its noise inputs, which the paper does not have.
+of the generator for a second, small discriminator, its noise inputs, its second convolution at every other resolution
+and its excitation in the discriminator, which the paper does not have. Convolutions without a norm have biases.
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@ Miyato et al. 2018 (arXiv 1802.05957): width 64, spectral norm in the discrimina
     conditional batch norm Miyato and Koyama 2018 (arXiv 1802.05637).
 Zhang et al. 2018 (arXiv 1805.08318): spectral norm in both, attention, wide discriminator blocks.
 Brock et al. 2018 (arXiv 1809.11096): the discriminator, wide, with attention at 64 pixels and orthogonal weights.
+
+Batch norm has the epsilon 1e-5, as in BigGAN's code, for all (SNGAN's and cGAN-PD's code: 2e-5). Their code's
+discriminators differ in two more places: that of 64 pixels ends on 2x2 maps, here 4x4 as BigGAN's; that of 32 pixels
+has no bias in its last layer.
 """
 
 from __future__ import annotations

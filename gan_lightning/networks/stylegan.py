@@ -81,7 +81,8 @@ class StyleGANGenerator(StyleGenerator):
 
     image_size: pixels, a power of two from 8 to 1024.
     channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
-    num_classes: 0, or how many classes; a class's embedding then enters the mapping beside z.
+    num_classes: 0, or how many classes; a class's embedding then enters the mapping beside z, each normalised by itself
+        as in StyleGAN2 (the authors' code of StyleGAN normalises the two as one vector).
     mixing: share of the images in training that mix the styles of two latents.
     """
 
