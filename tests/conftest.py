@@ -1,7 +1,8 @@
-"""Shared by all tests: one thread (two cores, exact resume), and caches of their own."""
+"""Shared by all tests: one thread (two workers on two cores, exact resume), and caches of their own."""
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from collections.abc import Iterator
@@ -11,17 +12,48 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from filelock import FileLock
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of this session, the same one in each of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_cache(shared_folder: Path) -> Iterator[None]:
     """Keep what tests cache (statistics, classifiers) out of the user's cache and shared within one session."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_LIGHTNING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GAN_LIGHTNING_CACHE", str(shared_folder / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _options_are_read_once() -> Iterator[None]:
+    """Keep what Hydra parsed of our configuration files, which it reads anew for each of thousands of compositions."""
+    Plugins.instance()
+    source = SourcesRegistry.instance().resolve("pkg")
+    read, kept = source.load_config, {}
+
+    def load_config(self: ConfigSource, config_path: str) -> ConfigResult:
+        place = self.path, self.provider, config_path
+        if place not in kept:
+            kept[place] = read(self, config_path)
+        return copy.deepcopy(kept[place])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "load_config", load_config)
         yield
 
 
@@ -75,8 +107,16 @@ def fit(module, datamodule, batches=2, max_epochs=1, **options):
 
 
 @pytest.fixture(scope="session")
-def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inception_weights(shared_folder: Path) -> Path:
     """Return a file in the real format: torch-fidelity's own class with seeded random weights."""
+    path = shared_folder / "inception.pth"
+    with FileLock(f"{path}.lock"):  # the first worker makes it
+        if not path.exists():
+            torch.save(_seeded_inception(), path)
+    return path
+
+
+def _seeded_inception() -> dict[str, torch.Tensor]:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
@@ -86,6 +126,4 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.save({}, empty)
         empty.seek(0)
         network = FeatureExtractorInceptionV3("seeded", ["2048"], empty)
-    path = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(network.state_dict(), path)
-    return path
+    return network.state_dict()

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.cli.train import train
+from tests.cli.compositions import compose
 
 CONF = Path(__file__).parents[2] / "conf"
 KEPT = Path(__file__).with_suffix(".json")
@@ -37,7 +37,7 @@ def options(group: str) -> list[Path]:
 
 def resolved(words: str) -> dict[str, Numbers]:
     """Return the numbers of each section of the configuration that a command line makes."""
-    return sections(train.compose(words.split()))
+    return sections(compose(*words.split()))
 
 
 def sections(config: DictConfig) -> dict[str, Numbers]:

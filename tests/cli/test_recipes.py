@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from gan_lightning.cli import build as cli_build
 from gan_lightning.cli import train as cli_train
 from gan_lightning.cli.objects import build
-from tests.cli.test_compose import CONF, compose, options, refusal, tiny
+from tests.cli.compositions import CONF, compose, options
+from tests.cli.test_compose import refusal, tiny
 
 RECIPES = options("experiment")
 PAGE = (CONF.parent / "docs" / "recipes.md").read_text()
@@ -72,7 +74,9 @@ AVERAGES = {  # what is kept of the generator's average in one of its steps
 }
 
 
-def full_size(config: DictConfig) -> tuple[nn.Module, nn.Module]:
+@cache
+def full_size(recipe: str, *further: str) -> tuple[nn.Module, nn.Module]:
+    config = compose(f"experiment={recipe}", *further)
     with torch.device("meta"):
         return build(config.model.generator), build(config.model.discriminator)
 
@@ -127,14 +131,13 @@ def test_half_lives_are_the_papers_averages(recipe: str) -> None:
 def test_full_size_networks_have_the_published_counts(
     recipe: str, further: list[str], generator: int, discriminator: int
 ) -> None:
-    networks = full_size(compose(f"experiment={recipe}", *further))
-    assert tuple(map(count, networks)) == (generator, discriminator)
+    assert tuple(map(count, full_size(recipe, *further))) == (generator, discriminator)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_full_size_networks_fit_together(recipe: str) -> None:
-    config = compose(f"experiment={recipe}", *(IMAGENET if recipe.endswith("imagenet128") else []))
-    generator, discriminator = full_size(config)
+    words = IMAGENET if recipe.endswith("imagenet128") else []
+    config, (generator, discriminator) = compose(f"experiment={recipe}", *words), full_size(recipe, *words)
     classes = generator.num_classes
     assert classes == (config.data.num_classes if config.conditioning.needs_labels else 0)
     with torch.device("meta"):

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig
 
-from gan_lightning.cli.train import train
 from gan_lightning.data import GANData
+from tests.cli.compositions import compose, options
 
-OPTIONS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/data").glob("*.yaml"))
-
-
-def compose(*overrides: str) -> DictConfig:
-    return train.compose(overrides)
+OPTIONS = options("data")
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -58,7 +58,14 @@ def test_a_checkpoint_is_measured_as_its_training_did(tmp_path: Path, capsys: py
 
 def test_the_command_line_comes_before_the_checkpoint(tmp_path: Path) -> None:
     path = save(tmp_path, {**CONFIG, "data": {"_target_": "gan_lightning.data.Ring"}})
-    words = ["data=digits", "data.image_size=8", "metrics=[is]", "num_fakes=50", "extractor=classifier"]
+    words = [
+        "data=digits",
+        "data.image_size=8",
+        "metrics=[is]",
+        "num_fakes=50",
+        "extractor=classifier",
+        "extractor.epochs=1",
+    ]
     result = evaluate([f"ckpt={path}", "device=cpu", *words])
     assert set(result["scores"]) == {"is50[classifier]", "is50_std[classifier]"}
     assert result["protocol"].startswith("50 EMA samples")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,21 +46,49 @@ def measure(drawn: list[range], batch_size: int = 8) -> dict[str, float]:
 def process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    for part in (shared, left_out):
+        (folder / f"{part.__name__}{rank}.json").write_text(json.dumps(part(rank)))
+    dist.destroy_process_group()
+
+
+def shared(rank: int) -> dict[str, Any]:
+    """Return the scores of a measurement, and which samples this process drew for it."""
     drawn: list[range] = []
     scores = measure(drawn)
     with pytest.raises(UserError, match="Rank zero says no"):
         Evaluator({"fid": FID}, TinyData(), Picky()).prepare()
-    indices = [index for part in drawn for index in part]
-    (folder / f"{rank}.json").write_text(json.dumps({"scores": scores, "indices": indices}))
-    dist.destroy_process_group()
+    return {"scores": scores, "indices": [index for part in drawn for index in part]}
+
+
+def left_out(rank: int) -> list[Any]:
+    """Return the scores of a measurement that leaves metrics out, which ones, and which remain."""
+    fakes = TinyData(seed=1).images.images
+    metrics = {"fid": FID, "modes": Modes, "full": Preset(["fid", "modes"])}
+    evaluator = Evaluator(metrics, TinyData(), LinearExtractor(), batch_size=8)
+    if rank == 0:
+        evaluator.check()  # as training does before it starts the other processes
+    scores = evaluator.evaluate(lambda start, stop: fakes[start:stop])
+    return [scores, list(evaluator.left_out), list(evaluator.metrics)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run `process` twice, beside each other with an empty cache; return where each left what it saw."""
+    folder = tmp_path_factory.mktemp("processes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_LIGHTNING_CACHE", str(folder / "cache"))
+        mp.start_processes(process, args=(folder,), nprocs=2, start_method="spawn")
+    return folder
+
+
+def told(folder: Path, part: str) -> list[Any]:
+    return [json.loads((folder / f"{part}{rank}.json").read_text()) for rank in range(2)]
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_work_and_agree_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_share_the_work_and_agree_with_one(folder: Path) -> None:
     expected = measure([], batch_size=32)
-    monkeypatch.setenv("GAN_LIGHTNING_CACHE", str(tmp_path / "empty"))
-    mp.start_processes(process, args=(tmp_path,), nprocs=2, start_method="spawn")
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    first, second = told(folder, "shared")
     assert first["scores"] == second["scores"]
     assert first["scores"] == pytest.approx(expected, rel=1e-6)
     looked_at = list(range(9))  # by the metric of the generator itself, on one process
@@ -67,21 +96,7 @@ def test_two_processes_share_the_work_and_agree_with_one(tmp_path: Path, monkeyp
     assert abs(len(first["indices"]) - len(looked_at) - len(second["indices"])) <= 8
 
 
-def left_out(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    fakes = TinyData(seed=1).images.images
-    metrics = {"fid": FID, "modes": Modes, "full": Preset(["fid", "modes"])}
-    evaluator = Evaluator(metrics, TinyData(), LinearExtractor(), batch_size=8)
-    if rank == 0:
-        evaluator.check()  # as training does before it starts the other processes
-    scores = evaluator.evaluate(lambda start, stop: fakes[start:stop])
-    (folder / f"{rank}.json").write_text(json.dumps([scores, list(evaluator.left_out), list(evaluator.metrics)]))
-    dist.destroy_process_group()
-
-
 @pytest.mark.slow
-def test_two_processes_leave_the_same_metrics_out(tmp_path: Path) -> None:
-    mp.start_processes(left_out, args=(tmp_path,), nprocs=2, start_method="spawn")
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+def test_two_processes_leave_the_same_metrics_out(folder: Path) -> None:
+    first, second = told(folder, "left_out")
     assert first == second and first[1:] == [["modes"], ["fid"]] and len(first[0]) == 1

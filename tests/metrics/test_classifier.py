@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_learns_digits_prints_its_accuracy_and_leaves_the_random_state(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, extractor = Digits(), Classifier()
+    data, extractor = Digits(image_size=16), Classifier()
     before = torch.random.get_rng_state()
     extractor.prepare(data, "cpu")
     assert torch.equal(before, torch.random.get_rng_state())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -56,14 +57,22 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkpoints" / FILE
 
 
-@pytest.fixture
-def seeded(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put seeded random weights where the download would, and let them pass for the published ones."""
+@pytest.fixture(scope="module")
+def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of seeded random weights, 240 MB."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = torchvision.models.alexnet(weights=None).state_dict()
+    path = tmp_path_factory.mktemp("alexnet") / FILE
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture
+def seeded(hub: Path, alexnet: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put seeded random weights where the download would, and let them pass for the published ones."""
     hub.parent.mkdir()
-    torch.save(state, hub)
+    os.link(alexnet, hub)
     monkeypatch.setattr(weights, "sha256", lambda path: "7be5be79")
     return hub
 

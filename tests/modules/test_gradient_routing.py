@@ -13,16 +13,17 @@ from gan_lightning.modules.gan import GAN
 from gan_lightning.training.engine import Engine
 from gan_lightning.training.player import Player
 from gan_lightning.training.step import Step
-from tests.cli.test_compose import basis, options, tiny
+from tests.cli.compositions import options
+from tests.cli.test_compose import basis, tiny
 
 MODELS = [name for name in options("model") if name != "mlp2d"]
 GAMES = [(name, conditioning) for name in MODELS for conditioning in ("none", "projection", "infogan")]
 SHARED = ".head.q."  # InfoGAN's Q moves in both turns
 
 
-def made(model: str, *words: str) -> GAN:
+def made(model: str, conditioning: str = "none") -> GAN:
     """Return the model's game with small networks, grown to the full size where they grow."""
-    config = tiny(*basis(model), *words, "seed=1")
+    config = tiny(*basis(model), "seed=1", exchanged=("conditioning", conditioning))
     config.run_dir = "unused"  # nothing is written
     module: GAN = cli_build.module(config)
     if isinstance(module, ProgressiveGAN):
@@ -65,7 +66,7 @@ def unused(module: GAN, name: str) -> bool:
 
 @pytest.mark.parametrize(("model", "conditioning"), GAMES)
 def test_in_each_turn_exactly_the_movers_parameters_get_gradients(model: str, conditioning: str) -> None:
-    module = made(model, f"conditioning={conditioning}")
+    module = made(model, conditioning)
     batch = {"image": torch.rand(8, 1, 16, 16) * 2 - 1, "label": torch.arange(8)}
     reached = play(module, batch)
     assert reached.keys() >= {"generator", "discriminator"}

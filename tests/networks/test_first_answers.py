@@ -1,21 +1,24 @@
 """What every model's discriminator says before it has learnt anything: it is not sure, of codes or of a whole batch."""
 
 import math
-from pathlib import Path
+from functools import cache
 
 import pytest
 import torch
 
 from gan_lightning.cli import build
-from gan_lightning.cli.train import train
+from tests.cli.compositions import compose, exchange, options
 
-IMAGES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/model").glob("*.yaml") if path.stem != "mlp2d")
+IMAGES = [name for name in options("model") if name != "mlp2d"]
 NARROW = {"channel_max": 64, "width": 32, "style_dim": 32, "latent_dim": 32, "mapping_layers": 2, "hidden": [64, 64]}
 
 
-def module(model, *overrides):
+def module(model, conditioning="none", minibatch_features=None):
     """Return the model with narrow networks, for grey images of 32 pixels."""
-    config = train.compose([f"model={model}", "data=digits", "data.image_size=32", *overrides, "run_dir=unused"])
+    config = exchange(compose(f"model={model}", "data=digits", "data.image_size=32"), "conditioning", conditioning)
+    config.run_dir = "unused"
+    if minibatch_features is not None:
+        config.model.discriminator.minibatch_features = minibatch_features
     for node in (config.model.generator, config.model.discriminator.backbone):
         node.update({name: value for name, value in NARROW.items() if node.get(name) is not None})
     torch.manual_seed(0)
@@ -25,13 +28,19 @@ def module(model, *overrides):
 @pytest.mark.parametrize("model", IMAGES)
 def test_infogans_q_begins_with_a_guess(model):
     """-log Q of 10 categories is ln 10, that of 2 continuous codes from U(-1, 1) told as 0 is 1.84 + 1/3."""
-    game = module(model, "conditioning=infogan")
+    game = module(model, "infogan")
     latents = game.generator.codes.write(torch.randn(64, 32), game.generator.codes.draw(64, torch.Generator()))
     output = game.discriminator(torch.rand(64, 1, 32, 32) * 2 - 1)
     output.extras["latents"] = latents
     terms = game.discriminator.head.loss(output, None, "discriminator", False)
     assert terms["categories"].item() == pytest.approx(math.log(10), abs=0.4)
     assert terms["continuous"].item() == pytest.approx(math.log(2 * math.pi) + 1 / 3, abs=1.2)
+
+
+@cache
+def discriminator(model, minibatch_features=None):
+    """Return the model's discriminator, to be asked and not to be changed."""
+    return module(model, minibatch_features=minibatch_features).discriminator.eval().requires_grad_(False)
 
 
 def smooth(seed=0):
@@ -51,8 +60,8 @@ COMPARING = [model for model in IMAGES if model != "fastgan"]  # its logits of p
 @pytest.mark.parametrize("model", COMPARING)
 def test_minibatch_discrimination_does_not_swamp_the_logits(model, images):
     """Those of BigGAN, whose features sum a map and have size 4, may be of that size; the others' are below 2."""
-    plain = module(model).discriminator.eval()(images()).logits.abs().mean().item()
-    logits = module(model, "model.discriminator.minibatch_features=100").discriminator.eval()(images()).logits
+    plain = discriminator(model)(images()).logits.abs().mean().item()
+    logits = discriminator(model, 100)(images()).logits
     assert logits.abs().mean().item() < plain + (4 if model == "biggan" else 2)
 
 
@@ -60,7 +69,7 @@ def test_minibatch_discrimination_does_not_swamp_the_logits(model, images):
 @pytest.mark.parametrize("model", COMPARING)
 def test_minibatch_discrimination_tells_a_collapsed_batch_from_a_diverse_one(model, images):
     """In parts of the features' size, which runs from -1/2 for samples far apart to 1/2 for identical ones."""
-    network = module(model, "model.discriminator.minibatch_features=100").discriminator.eval()
+    network = discriminator(model, 100)
 
     def closeness(batch):
         features = network(batch).features

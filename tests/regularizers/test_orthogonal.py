@@ -11,7 +11,8 @@ from gan_lightning.networks.layers.modulated import ModulatedConv2d
 from gan_lightning.networks.r3gan import R3GANGenerator
 from gan_lightning.regularizers import Orthogonal
 from gan_lightning.regularizers.orthogonal import matrices
-from tests.cli.test_compose import options, tiny
+from tests.cli.compositions import options
+from tests.cli.test_compose import tiny
 
 IMAGES = [model for model in options("model") if model != "mlp2d"]
 
