@@ -23,9 +23,9 @@ from torch.nn import functional
 from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_generator
 from gan_lightning.inference.former import FORMAT, upgrade
-from gan_lightning.inference.judge import build_discriminator
 from gan_lightning.inference.load import load
 from gan_lightning.inference.read import read_state
+from gan_lightning.inference.rebuild import build_discriminator
 from gan_lightning.modules.gan import GAN
 from gan_lightning.networks import (
     Discriminator,
