@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,18 @@ def key(seed: int, *names: object) -> int:
 def generator(seed: int, *names: object, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a fresh generator on `device` at the start of the stream called `names` of `seed`."""
     return torch.Generator(device=device).manual_seed(key(seed, *names))
+
+
+class Draw(Protocol):
+    """Random numbers for the samples at hand; those of one purpose are always the same."""
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """Return U[0, 1) numbers `(N, *shape)`."""
+        ...
+
+    def normal(self, purpose: str, *shape: int) -> Tensor:
+        """Return N(0, 1) numbers `(N, *shape)`."""
+        ...
 
 
 UNIFORM_BOUND = math.sqrt(3)  # of uniform latents, which so have variance 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -58,7 +59,7 @@ class Rows(Logger):
 
 def fit(module, datamodule, batches=2, max_epochs=1, **options):
     """Train for `batches` iterations an epoch on the CPU; return the trainer, whose `loggers[0].rows` has all."""
-    module.log_every = options.pop("log_every", module.log_every)
+    module.options = replace(module.options, log_every=options.pop("log_every", module.options.log_every))
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(
         accelerator="cpu",

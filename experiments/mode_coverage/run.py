@@ -43,7 +43,7 @@ METHODS: dict[str, list[str]] = {
     "non-saturating": PLAIN,
     "Wasserstein + gradient penalty": ["loss=wasserstein", *PENALTY],
     "PacGAN2 (non-saturating)": [*PLAIN, "model.discriminator.pack=2"],
-    "relativistic + R1 + R2": ["loss=relativistic", "regularizer=[r1_r2_mode_coverage]"],  # experiment=mode_coverage
+    "relativistic + R1 + R2": ["loss=relativistic", "regularizer=[r1_r2_w0.3]"],  # experiment=mode_coverage
 }
 COLUMNS = ("method", "data", "seed", "modes", "high_quality", "reverse_kl", "seconds", "cpu_seconds", "images")
 Job = tuple[str, str, int]

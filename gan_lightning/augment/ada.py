@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from gan_lightning.augment.adaptive import Adaptive
-from gan_lightning.augment.base import Draw
 from gan_lightning.augment.moves import affine, flip, per_sample, quarter_turns, shift
 from gan_lightning.augment.spectrum import BANDS, amplify, balanced_gains, recolor
 from gan_lightning.errors import UserError
+from gan_lightning.streams import Draw
 
 OCTAVE = math.log(2)
 

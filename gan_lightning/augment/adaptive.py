@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gan_lightning.augment.base import Augment
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError, check_range
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class Adaptive(Augment):
@@ -63,7 +60,7 @@ class Adaptive(Augment):
             raise UserError("augment.schedule moves p over the run: set max_kimg or max_epochs.")
         self.p.fill_(self._scheduled * self.schedule(images_seen / total_images))
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: DuelStep) -> None:
         """Add the mean sign of D(x) on the real images, over all processes."""
         if self.target is not None:
             self.signs[0] += step.average(step.real_logits.detach().sign().float().mean())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from gan_lightning.augment.adaptive import Adaptive
-from gan_lightning.augment.base import Draw
 from gan_lightning.augment.moves import per_sample
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
+from gan_lightning.contracts import DuelStep
+from gan_lightning.streams import Draw
 
 
 class APA(Adaptive):
@@ -28,9 +24,9 @@ class APA(Adaptive):
         """Return the images as they are: this augmentation replaces real ones."""
         return images
 
-    def real(self, step: Step) -> Tensor:
+    def real(self, step: DuelStep) -> Tensor:
         """Return the batch's images, some of them replaced."""
-        images = step.batch["image"]
+        images = step.batch_images
         deceive = per_sample(step.uniform("deception") < self.p, images)
         with torch.no_grad():
             latents, inputs = step.fresh_latents("pseudo latents"), step.fresh_inputs("pseudo inputs")

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
-
-
-class Draw(Protocol):
-    """Random numbers for the samples at hand; those of one purpose are always the same."""
-
-    def uniform(self, purpose: str, *shape: int) -> Tensor:
-        """Return U[0, 1) numbers `(N, *shape)`."""
-        ...
-
-    def normal(self, purpose: str, *shape: int) -> Tensor:
-        """Return N(0, 1) numbers `(N, *shape)`."""
-        ...
+from gan_lightning.streams import Draw
 
 
 class Augment(nn.Module):
@@ -46,14 +33,14 @@ class Augment(nn.Module):
                 "augment=none or augment=instance_noise."
             )
 
-    def real(self, step: Step) -> Tensor:
+    def real(self, step: DuelStep) -> Tensor:
         """Return what passes for the real images of `step`, before `forward`: the batch's."""
-        return step.batch["image"]
+        return step.batch_images
 
     def begin(self, images_seen: int, total_images: float) -> None:
         """Prepare an iteration: `images_seen` of the run's `total_images` (infinite where its length is not known)."""
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: DuelStep) -> None:
         """Read from a step of the discriminator what steers the augmentation."""
 
     def finish(self, iteration: int, images: int) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.base import Augment
 from gan_lightning.augment.moves import per_sample, shift
 from gan_lightning.errors import UserError
+from gan_lightning.streams import Draw
 
 
 def color(images: Tensor, draw: Draw) -> Tensor:

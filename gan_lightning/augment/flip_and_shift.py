@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.base import Augment
 from gan_lightning.augment.diffaugment import integer
 from gan_lightning.augment.moves import flip, shift
 from gan_lightning.errors import check_range
+from gan_lightning.streams import Draw
 
 
 class FlipAndShift(Augment):

@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gan_lightning.augment.base import Augment, Draw
+from gan_lightning.augment.base import Augment
 from gan_lightning.errors import UserError
+from gan_lightning.streams import Draw
 
 
 class InstanceNoise(Augment):

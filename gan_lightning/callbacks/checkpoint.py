@@ -20,7 +20,7 @@ from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, find, first
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 BY_DEFAULT = ["fid", "high_quality", "is"]
 
@@ -80,7 +80,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         """Go on from the best score of the checkpoint."""
         self.best_score, self.best_name = state_dict["best_score"], state_dict["best_name"]
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Start the clocks, and sweep up what a killed process left half-written."""
         self._clock.restart()
         self._kimg.start(module.images_seen)
@@ -91,25 +91,25 @@ class Checkpoint(Callback, LightningCheckpoint):
             for half in self.folder(trainer).glob(".*.ckpt"):
                 half.unlink(missing_ok=True)
 
-    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: Game, scalars: dict[str, float]) -> None:
         """Let several processes agree on what each sees for itself: its clock and its Ctrl-C."""
         if trainer.world_size > 1:
             agree = trainer.strategy.reduce_boolean_decision
             self._clock_due = agree(self._clock.due(), all=False)
             self._interrupt_due = agree(self._interrupt.requested, all=False)
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Remember a new best score; its state is saved when the batch or epoch is over."""
         name = find(scores, self.monitor) if self.monitor else first(scores, BY_DEFAULT)
         if name and better(name, scores[name], self.best_score if name == self.best_name else None):
             self.best_name, self.best_score = name, scores[name]
             self._new_best = True
 
-    def on_train_batch_start(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Note which iteration is about to move the networks; its end shows in `module.iteration`."""
         self._started = module.iteration
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Save if something is due; end the run if Ctrl-C was pressed."""
         alone = trainer.world_size == 1
         self._keep = self._keep_kimg.due(module.images_seen)
@@ -119,18 +119,18 @@ class Checkpoint(Callback, LightningCheckpoint):
         if self._interrupt.requested if alone else self._interrupt_due:
             raise KeyboardInterrupt
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
         """Save the state of a new best score."""
         if self._new_best:
             self.save(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Save the final state."""
         if self._new_best or self._saved_at != module.images_seen:
             self.save(trainer, module)
         self._interrupt.remove()
 
-    def on_exception(self, trainer: L.Trainer, module: AdversarialModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: L.Trainer, module: Game, exception: BaseException) -> None:
         """Save the state unless it is half-moved, or the other processes may not be here to save with this one."""
         self._interrupt.remove()
         together = trainer.world_size == 1 or self._interrupt_due
@@ -143,7 +143,7 @@ class Checkpoint(Callback, LightningCheckpoint):
         if saved and trainer.is_global_zero:
             print(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
 
-    def save(self, trainer: L.Trainer, module: AdversarialModule) -> bool:
+    def save(self, trainer: L.Trainer, module: Game) -> bool:
         """Save last.ckpt, and the same as best.ckpt or as a state to keep if it is one; all processes must call this.
 
         Returns False, with nothing written, if the state is not finite.
@@ -164,12 +164,12 @@ class Checkpoint(Callback, LightningCheckpoint):
         self._clock.restart()
         return True
 
-    def _half_moved(self, module: AdversarialModule) -> bool:
+    def _half_moved(self, module: Game) -> bool:
         """Return whether an iteration began and didn't end, so that the networks are of no moment."""
         return module.iteration == self._started
 
 
-def _finite(module: AdversarialModule) -> bool:
+def _finite(module: Game) -> bool:
     """Return whether the latest scalars and all parameters are finite; one host sync."""
     if not all(map(math.isfinite, module.latest.values())):
         return False

@@ -20,7 +20,7 @@ from gan_lightning.scores import LOWER_IS_BETTER, kind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 Points = list[tuple[float, float]]
 PLAYER_COLOURS = {"loss/discriminator": "#d6543c", "loss/generator": "#2663a6", "D(x)": "#d6543c", "D(G(z))": "#2663a6"}
@@ -48,12 +48,12 @@ class Curves(Callback):
         check_range("callbacks.curves", 0, every_seconds=every_seconds)
         self._clock = EverySeconds(every_seconds)
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Redraw if the last drawing is old enough."""
         if self._clock.due():
             self._draw(trainer)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Draw the whole history."""
         module.flush()
         self._draw(trainer)

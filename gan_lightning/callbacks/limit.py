@@ -11,7 +11,7 @@ from gan_lightning.callbacks.base import Callback
 from gan_lightning.errors import UserError
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class Limit(Callback):
@@ -22,14 +22,14 @@ class Limit(Callback):
             raise UserError(f"max_kimg={max_kimg} is no length for a run; give a number above 0, or null for no limit.")
         self.max_images = None if max_kimg is None else round(max_kimg * 1000)
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Train no further if a resumed run is there already."""
         self._stop_at_limit(trainer, module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Stop in mid-epoch."""
         self._stop_at_limit(trainer, module)
 
-    def _stop_at_limit(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def _stop_at_limit(self, trainer: L.Trainer, module: Game) -> None:
         if self.max_images is not None and module.images_seen >= self.max_images:
             trainer.should_stop = True

@@ -13,7 +13,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.hooks import callbacks_of
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class NanGuard(Callback):
@@ -22,7 +22,7 @@ class NanGuard(Callback):
     Scalars are means over processes, so all processes stop together.
     """
 
-    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: Game, scalars: dict[str, float]) -> None:
         """Raise UserError for the first scalar that is not finite."""
         for name, value in scalars.items():
             if not math.isfinite(value):

@@ -21,7 +21,7 @@ from gan_lightning.hooks import callbacks_of
 from gan_lightning.scores import kind
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 SHOWN = {
     "loss/discriminator": "loss D",
@@ -49,7 +49,7 @@ class Progress(Callback, RichProgressBar):
         self.headline, self.details = "", ""
         self.fraction: float | None = None
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Put up the bar, or settle for lines."""
         self._begun = time.monotonic()
         self._scores = dict(module.scores)
@@ -61,25 +61,25 @@ class Progress(Callback, RichProgressBar):
         self.train_progress_bar_id = self._add_task(1.0, "")
         self._show(trainer, module)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Game) -> None:
         """Show the epoch's number."""
         self._show(trainer, module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Renew the figures if the last ones are old enough."""
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module)
 
-    def on_evaluating(self, trainer: L.Trainer, module: AdversarialModule, what: str, done: int, total: int) -> None:
+    def on_evaluating(self, trainer: L.Trainer, module: Game, what: str, done: int, total: int) -> None:
         """Show how far an evaluation is, in the place of the figures."""
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module, evaluating=f"evaluating: {done:,} of {total:,} {what}")
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Keep the scores for display."""
         self._scores.update(scores)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
         """Print the epoch's line where there is no bar."""
         if self._plain and self.is_enabled:
             self._renew(trainer, module)
@@ -87,7 +87,7 @@ class Progress(Callback, RichProgressBar):
         else:
             self._show(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Leave the finished bar on the screen."""
         self._show(trainer, module, hard=True)
         self._stop_progress()
@@ -96,10 +96,10 @@ class Progress(Callback, RichProgressBar):
         """Return the one column that draws all: a line with the bar and a line with the figures."""
         return [RunColumn(self)]
 
-    def _update_metrics(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def _update_metrics(self, trainer: L.Trainer, module: Game) -> None:
         """Leave Lightning's own list (v_num and what was given to self.log) empty."""
 
-    def _show(self, trainer: L.Trainer, module: AdversarialModule, hard: bool = False, evaluating: str = "") -> None:
+    def _show(self, trainer: L.Trainer, module: Game, hard: bool = False, evaluating: str = "") -> None:
         task = self.train_progress_bar_id
         if self.is_disabled or self._plain or self.progress is None or task is None:
             return
@@ -109,7 +109,7 @@ class Progress(Callback, RichProgressBar):
         self.progress.update(task, completed=self.fraction or 0.0)
         self.refresh(hard=hard)
 
-    def _renew(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def _renew(self, trainer: L.Trainer, module: Game) -> None:
         self.fraction = run_fraction(trainer, module)
         self.headline = f"{_epoch(trainer)} · {_kimg(module, self.fraction)}"
         self.details = describe(module.latest, self._scores)
@@ -157,7 +157,7 @@ def _title(name: str) -> str:
     return shown + name.removeprefix(base)
 
 
-def run_fraction(trainer: L.Trainer, module: AdversarialModule) -> float | None:
+def run_fraction(trainer: L.Trainer, module: Game) -> float | None:
     """Return how much of the run is done, in [0, 1], by its nearest end: epochs or images; None if it has no end."""
     fractions = [module.images_seen / limit.max_images for limit in callbacks_of(trainer, Limit) if limit.max_images]
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
@@ -184,7 +184,7 @@ def _epoch(trainer: L.Trainer) -> str:
     return f"Epoch {min(number, last)}/{last}" if last and last > 0 else f"Epoch {number}"
 
 
-def _kimg(module: AdversarialModule, fraction: float | None) -> str:
+def _kimg(module: Game, fraction: float | None) -> str:
     """Return "12.3/107.5 kimg"; the end is known once some part of the run is done."""
     seen = module.images_seen / 1000
     return f"{seen:.1f}/{seen / fraction:.1f} kimg" if fraction else f"{seen:.1f} kimg"

@@ -19,7 +19,7 @@ from gan_lightning.paths import write_atomically
 from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 AT_LEAST = 512  # small images are enlarged until the grid is about this wide, in pixels
 
@@ -61,7 +61,7 @@ class SampleGrid(Callback):
         self._kimg = EveryKimg(every_kimg)
         self._drawn_at: int | None = None
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Drop the frames that a resumed run will draw again; show what an untrained generator makes."""
         self._kimg.start(module.images_seen)
         if trainer.is_global_zero:
@@ -71,17 +71,17 @@ class SampleGrid(Callback):
         if not module.images_seen:
             self._draw(trainer, module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Draw every `every_kimg`."""
         if self._kimg.due(module.images_seen):
             self._draw(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
         """Draw every `every_epochs`."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self._draw(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Draw the final samples and make the time-lapse."""
         self._draw(trainer, module)
         frames = _frames(trainer)
@@ -89,7 +89,7 @@ class SampleGrid(Callback):
             target = Path(trainer.default_root_dir) / "samples.gif"
             write_atomically(target, lambda path: time_lapse(frames, path, self.gif_frames, self.gif_side))
 
-    def _draw(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def _draw(self, trainer: L.Trainer, module: Game) -> None:
         """Write and log one frame, once for a number of images seen."""
         if not trainer.is_global_zero or self._drawn_at == module.images_seen:
             return
@@ -101,13 +101,13 @@ class SampleGrid(Callback):
                 write_atomically(path, picture.save)
             log_image(trainer.loggers, name, picture, module.images_seen)
 
-    def pictures(self, trainer: L.Trainer, module: AdversarialModule) -> dict[str, Image.Image]:
+    def pictures(self, trainer: L.Trainer, module: Game) -> dict[str, Image.Image]:
         """Return what the game shows of the fixed latents as they are now, drawn; the first picture is "samples"."""
         shown = module.pictures(self.rows, self.columns, self.points, self.seed)
         names = ["samples", *list(shown)[1:]]
         return {name: _drawn(trainer, picture) for name, picture in zip(names, shown.values(), strict=True)}
 
-    def picture(self, trainer: L.Trainer, module: AdversarialModule) -> Image.Image:
+    def picture(self, trainer: L.Trainer, module: Game) -> Image.Image:
         """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""
         return self.pictures(trainer, module)["samples"]
 

@@ -12,7 +12,7 @@ from gan_lightning.errors import UserError, check_range, suggest
 from gan_lightning.scores import LOWER_IS_BETTER, find
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 SHARES = ("high_quality", "precision", "recall", "coverage")  # in [0, 1]
 
@@ -34,7 +34,7 @@ class Target(Callback):
             check_range("callbacks.target", 0, 1 if name in SHARES else math.inf, **given)
         self.thresholds = {name: value for name, value in thresholds.items() if value is not None}
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Ask the trainer to stop when all thresholds are reached."""
         found = {name: key for name in self.thresholds if (key := find(scores, name))}
         reached = [self._reached(name, scores[key]) for name, key in found.items()]

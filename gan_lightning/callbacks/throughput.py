@@ -10,7 +10,7 @@ import lightning as L
 from gan_lightning.callbacks.base import Callback
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class Throughput(Callback):
@@ -25,20 +25,20 @@ class Throughput(Callback):
         self._mark, self._from = 0.0, 0
         self._seconds, self._images = 0.0, 0
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Game) -> None:
         """Leave out what came before."""
         self._excluded = True
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Leave out the time since the last batch, in which the evaluation ran."""
         self._excluded = True
 
-    def on_train_batch_start(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Start the clock again."""
         if self._excluded:
             self._mark, self._from, self._excluded = time.perf_counter(), module.images_seen, False
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
         """Count the batch, and the time since the end of the one before."""
         if self._excluded:
             return
@@ -47,7 +47,7 @@ class Throughput(Callback):
         self._images += module.images_seen - self._from
         self._mark, self._from = now, module.images_seen
 
-    def on_scalars(self, trainer: L.Trainer, module: AdversarialModule, scalars: dict[str, float]) -> None:
+    def on_scalars(self, trainer: L.Trainer, module: Game, scalars: dict[str, float]) -> None:
         """Report the mean rate since the last report."""
         if scalars and self._seconds > 0 and self._images > 0:
             scalars["images_per_second"] = self._images / self._seconds

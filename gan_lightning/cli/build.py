@@ -45,6 +45,7 @@ def module(config: DictConfig) -> GAN:
         log_every=config.log_every,
     )
     gan.max_kimg = config.max_kimg
+    gan.task = build(config.get("task"))
     gan.config = plain(config)
     _record_arguments(gan)
     return gan

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from gan_lightning.data.degradations import check_source
 from gan_lightning.errors import UserError
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
 from gan_lightning.networks.layers.minibatch import MinibatchStddev
@@ -20,6 +21,7 @@ from gan_lightning.streams import draw_latents
 def check(module: Any, data: Any, parts: int = 1) -> None:
     """Raise UserError where `module` cannot train on `data`, each batch of which goes through in `parts` parts."""
     check_shape(module, data)
+    check_source(module, data, getattr(module, "task", None))
     check_latents(module)
     check_input_gradients(module)
     check_clipping(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,8 +24,7 @@ OPEN = ("conditioning", "published")  # their keys are judged by whoever reads t
 def check_known(config: DictConfig) -> None:
     """Refuse a key that is none of train.yaml's, of no object, in no interpolation, and not given with a +."""
     raw: Any = OmegaConf.to_container(config, resolve=False)
-    ours = OmegaConf.load(str(files("gan_lightning.conf") / "train.yaml"))
-    known = {*READ, *key_paths(OmegaConf.to_container(ours)), *_groups(ours)}
+    known = {*READ, *_own_keys()}
     referenced = set(_references(raw))
     added = [word.lstrip("+").partition("=")[0].partition("@")[0] for word in overrides() if word.startswith("+")]
     for path in _free_keys(raw):
@@ -44,6 +44,13 @@ def check_known(config: DictConfig) -> None:
                     f"{group}.{name} says nothing to build, it has no _target_: select it by {group}=[...,{name}], or "
                     f"correct its name, nearest are {', '.join(there[:4]) or 'none'}."
                 )
+
+
+@cache
+def _own_keys() -> frozenset[str]:
+    """Return the keys and the groups of train.yaml, which is read once."""
+    ours = OmegaConf.load(str(files("gan_lightning.conf") / "train.yaml"))
+    return frozenset([*key_paths(OmegaConf.to_container(ours)), *_groups(ours)])
 
 
 def _free_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:

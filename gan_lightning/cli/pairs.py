@@ -119,7 +119,7 @@ def check_sign(config: DictConfig) -> None:
     raise UserError(
         f"augment={name} moves p by the sign of D(x), which says nothing under loss {loss.rpartition('.')[2]}: use "
         "augment.target=null with augment.p or augment.schedule, or a loss of any model that decides at zero: "
-        "nonsaturating, hinge, lsgan_pearson."
+        "nonsaturating, hinge, least_squares_pearson."
     )
 
 

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
+from gan_lightning.cli.former_options import now_called
 from gan_lightning.errors import UserError, nearest_first
 
 NO_NAME = re.compile(r"null|true|false|nan|[-+]?(inf|[\d.]+(e[-+]?\d+)?)", re.IGNORECASE)  # not text to Hydra
@@ -48,7 +49,7 @@ def check_groups(overrides: Iterable[str]) -> None:
             instead = f", or write {group}={none}" if none else ""
             raise UserError(f"{word} names no option of the group {group}: leave it out{instead}.")
         if group == "regularizer" and re.fullmatch(r"\[[^][]*\]", option):  # one list, no sweep over several
-            _check_terms(re.findall(r"\w+", option))
+            _check_terms(re.findall(r"[\w.-]+", option))
 
 
 def _check_terms(options: list[str]) -> None:
@@ -73,6 +74,9 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    new = now_called(group, option)
+    if new:
+        return f"{group}={option} is now called {group}={new}: select that, its numbers are the same."
     choices = error.options or _shipped(group)  # Hydra forgets the options of a group that takes several
     return f"There is no {group}={option}: choose one of {', '.join(nearest_first(option, choices)) or 'none'}."
 

@@ -46,7 +46,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     if first_process():  # the others start when all of this is known to work
         data.prepare_data()  # now, so that what is missing or unreadable is said
         data.setup("fit")
-        built.check(module, data, build.processes(config.trainer) * getattr(module, "accumulate", 1))
+        built.check(module, data, build.processes(config.trainer) * module.options.accumulate)
         if measure is not None:
             attach(measure, module)
             measure.check()

@@ -18,6 +18,7 @@ from gan_lightning.errors import UserError, suggest
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
+OURS = "gan_lightning."
 MISSING = "???"
 MAY_BE_ZERO = ("continuous", "group_size")  # of a network's counts, beside those that are 0 by default
 
@@ -123,11 +124,16 @@ def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _base_with_options(target: Callable[..., Any]) -> type | None:
-    """Return the base class to which a class of ours passes on `**options`; Target's `**thresholds` are its own."""
-    if not inspect.isclass(target) or not target.__module__.startswith("gan_lightning."):
+    """Return the class to which one of ours passes on `**options`: its base, or what it says that they are of.
+
+    Target's `**thresholds` are its own.
+    """
+    if not inspect.isclass(target) or (not hasattr(target, "options_of") and not target.__module__.startswith(OURS)):
         return None
     options = inspect.signature(target).parameters.get("options")
-    return target.__base__ if options is not None and options.kind is options.VAR_KEYWORD else None
+    if options is None or options.kind is not options.VAR_KEYWORD:
+        return None
+    return vars(target).get("options_of", target.__base__)
 
 
 def fits(value: Any, hint: Any) -> bool:

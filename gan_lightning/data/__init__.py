@@ -1,4 +1,4 @@
-"""LightningDataModules, embedded data sets, resumable sampling.
+"""LightningDataModules, embedded data sets, resumable order, degradations.
 
 Attributes are imported when first used: the command line needs only the resolvers, and those without torch.
 """
@@ -10,10 +10,13 @@ from typing import Any
 
 _WHERE = {
     "CelebA": "celeba",
+    "Degradation": "degradations",
     "Digits": "digits",
-    "GANData": "base",
+    "Field": "fields",
+    "GANData": "data_module",
     "Flowers102": "flowers",
     "Folder": "folder",
+    "Grey": "degradations",
     "Grid": "mixtures",
     "LSUN": "lsun",
     "Mixture": "mixtures",
@@ -26,10 +29,13 @@ _WHERE = {
 __all__ = [
     "LSUN",
     "CelebA",
+    "Degradation",
     "Digits",
+    "Field",
     "Flowers102",
     "Folder",
     "GANData",
+    "Grey",
     "Grid",
     "Mixture",
     "Ring",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from gan_lightning.data.base import GANData
-from gan_lightning.data.images import set_channels
+from gan_lightning.data.data_module import GANData
+from gan_lightning.data.image_data import set_channels
 from gan_lightning.data.sources import TensorImages
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -16,9 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import say
-from gan_lightning.data.images import SquareImage, unreadable
+from gan_lightning.data.image_data import SquareImage, unreadable
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.paths import cache_dir, write_atomically
@@ -78,18 +79,22 @@ class FileData(GANData):
             raise UserError(f"data={self.name}: no image under {files.root} can be read.")
         if not small:
             return files
-        images = torch.from_numpy(np.load(_images_path(key), mmap_mode="c"))  # shared by processes, private if written
-        return TensorImages(images, files.labels, digest(key, None if files.labels is None else files.labels.tolist()))
+        identity = digest(key, None if files.labels is None else files.labels.tolist())
+        further = {field: _memory(key, field.name) for field in files.further}
+        return TensorImages(_memory(key), files.labels, identity, further)
 
 
 def decode_once(files: FileImages, key: str, shape: tuple[int, ...], on_error: str) -> list[str]:
-    """Have all readable images, of `shape` (C, H, W), in the cache under `key`; return the names of the others."""
-    if not _images_path(key).exists():
+    """Have all readable samples, images of `shape` (C, H, W), in the cache under `key`; return the others' names."""
+    if not _path(key).exists():
         if len(files) > 1000:
-            say(f"decoding {len(files):,} images once to {_images_path(key)}")
-        images, bad = _decode(files, shape, on_error)
+            say(f"decoding {len(files):,} images once to {_path(key)}")
+        columns, bad = _decode(files, shape, on_error)
         _write_names(key, bad)
-        write_atomically(_images_path(key), lambda path: np.save(path, images.numpy()))
+        for name, values in reversed(
+            columns.items()
+        ):  # the images, by which the next run knows that all is there, last
+            write_atomically(_path(key, name), partial(_save, values))
     return json.loads(_names_path(key).read_text())
 
 
@@ -106,36 +111,40 @@ def check_once(files: FileImages, key: str, on_error: str) -> list[str]:
     return json.loads(_names_path(key).read_text())
 
 
-def _decode(files: FileImages, shape: tuple[int, ...], on_error: str) -> tuple[Tensor, list[str]]:
-    """Return the readable images `(n, C, H, W)` and the names of the others."""
-    images, bad = torch.empty(len(files), *shape, dtype=torch.uint8), []
-    read = FileImages.image if on_error == "raise" else _image_or_none
-    for position, image in enumerate(_parallel(read, files)):
-        if image is None:
+def _decode(files: FileImages, shape: tuple[int, ...], on_error: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the fields `(n, ...)` of the readable samples, images first, and the names of the others."""
+    columns, bad = {"image": torch.empty(len(files), *shape, dtype=torch.uint8)}, []
+    read = FileImages.read if on_error == "raise" else _sample_or_none
+    for position, sample in enumerate(_parallel(read, files)):
+        if sample is None:
             bad.append(files.names[position])
-        else:
-            images[position - len(bad)] = image
-    return images[: len(files) - len(bad)], bad
+            continue
+        for name, values in sample.items():
+            if name not in columns:
+                columns[name] = torch.empty(len(files), *values.shape, dtype=values.dtype)
+            columns[name][position - len(bad)] = values
+    return {name: values[: len(files) - len(bad)] for name, values in columns.items()}, bad
 
 
-def _image_or_none(files: FileImages, index: int) -> Tensor | None:
+def _sample_or_none(files: FileImages, index: int) -> dict[str, Tensor] | None:
     try:
-        return files.image(index)
+        return files.read(index)
     except UserError:
         return None
 
 
 def _decodes(files: FileImages, index: int) -> bool:
-    return _image_or_none(files, index) is not None
+    return _sample_or_none(files, index) is not None
 
 
 def _opens(files: FileImages, index: int) -> bool:
-    path = files.root / files.names[index]
-    try:
-        with Image.open(path):
-            return True
-    except Exception as error:  # decoders raise all sorts
-        raise unreadable(path, error, skippable=True) from error
+    for path in files.paths(index):
+        try:
+            with Image.open(path):
+                pass
+        except Exception as error:  # decoders raise all sorts
+            raise unreadable(path, error, skippable=True) from error
+    return True
 
 
 def _parallel(read: Callable[[FileImages, int], T], files: FileImages) -> Iterator[T]:
@@ -143,8 +152,16 @@ def _parallel(read: Callable[[FileImages, int], T], files: FileImages) -> Iterat
         yield from pool.map(lambda index: read(files, index), range(len(files)))
 
 
-def _images_path(key: str) -> Path:
-    return cache_dir() / "images" / f"{key}.npy"
+def _path(key: str, field: str = "image") -> Path:
+    return cache_dir() / "images" / (f"{key}.npy" if field == "image" else f"{key}.{field}.npy")
+
+
+def _save(values: Tensor, path: Path) -> None:
+    np.save(path, values.numpy())
+
+
+def _memory(key: str, field: str = "image") -> Tensor:
+    return torch.from_numpy(np.load(_path(key, field), mmap_mode="c"))  # shared by processes, private if written
 
 
 def _names_path(key: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_lightning.data.files import FileData
-from gan_lightning.data.images import ENDINGS
+from gan_lightning.data.image_data import ENDINGS
 from gan_lightning.data.resolvers import class_folders, hidden
 from gan_lightning.data.sources import FileImages
 from gan_lightning.errors import UserError

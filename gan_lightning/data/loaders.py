@@ -1,54 +1,54 @@
-"""Two ways to batches: index a tensor, or let torch's worker processes decode files. Same batches, same order."""
+"""Two ways to batches: index tensors, or let torch's worker processes decode files. Same batches, same order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gan_lightning.data.sampling import GlobalBatches
-from gan_lightning.data.sources import Source, TensorImages
+from gan_lightning.data.fields import Batch
+from gan_lightning.data.order import GlobalBatches, JointBatches
+from gan_lightning.data.sources import SideBySide, Source
 from gan_lightning.errors import UserError
-
-Batch = dict[str, Tensor]
 
 
 class TensorLoader:
-    """Batches by indexing images in memory, on `device`: no worker processes, no copies to wait for."""
+    """Batches by indexing what is in memory, on `device`: no worker processes, no copies to wait for."""
 
-    def __init__(self, source: TensorImages, batches: GlobalBatches, device: torch.device | str = "cpu") -> None:
-        self.images = source.images.to(device)
-        self.labels = None if source.labels is None else source.labels.to(device)
-        self.batches = batches
+    def __init__(
+        self,
+        source: Source | SideBySide,
+        batches: GlobalBatches | JointBatches,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.source, self.batches, self.device = source.to(device), batches, device
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        rows = self.batches.rest().to(self.images.device)  # one transfer an epoch
-        return map(self._batch, rows)
-
-    def _batch(self, rows: Tensor) -> Batch:
-        chosen = rows % len(self.images)
-        images = self.images[chosen]
-        if self.batches.mirror:
-            mirrored = (rows >= len(self.images)).view(-1, 1, 1, 1)
-            images = torch.where(mirrored, images.flip(-1), images)
-        return {"image": images} if self.labels is None else {"image": images, "label": self.labels[chosen]}
+        rows = self.batches.rest().to(self.device)  # one transfer an epoch
+        return map(partial(self.source.gather, mirrored=self.batches.mirror), rows)
 
 
 class FileLoader:
-    """Batches decoded by `num_workers` processes.
+    """Batches read by `num_workers` processes.
 
     Not itself a DataLoader: Lightning would put a sampler of its own into one.
     """
 
-    def __init__(self, source: Source, batches: GlobalBatches, num_workers: int = 0, pin_memory: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source | SideBySide,
+        batches: GlobalBatches | JointBatches,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
         self.loader = DataLoader(
-            _WholeBatches(source),
+            _WholeBatches(source, batches.mirror),
             batch_sampler=batches,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
@@ -78,25 +78,14 @@ class _WholeBatches(Dataset):
     An exception raised in a worker would arrive with the worker's traceback as its text.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source | SideBySide, mirrored: bool) -> None:
+        self.source, self.mirrored = source, mirrored
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitems__(self, rows: list[int]) -> Batch | UserError:
+    def __getitems__(self, rows: list[Any]) -> Batch | UserError:
         try:
-            images = torch.stack([self._image(row) for row in rows])
+            return self.source.gather(torch.tensor(rows), self.mirrored)
         except UserError as error:
             return error
-        if self.source.labels is None:
-            return {"image": images}
-        return {"image": images, "label": self.source.labels[torch.tensor(rows) % len(self)]}
-
-    def _image(self, row: int) -> Tensor:
-        mirrored, index = divmod(row, len(self))
-        image = self.source.image(index)
-        return image.flip(-1) if mirrored else image
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import data_root
-from gan_lightning.data.images import SquareImage, unreadable
+from gan_lightning.data.image_data import SquareImage, unreadable
 from gan_lightning.data.sources import Source, digest
 from gan_lightning.errors import UserError
 

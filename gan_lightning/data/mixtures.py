@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.sources import TensorImages
 from gan_lightning.errors import UserError
 from gan_lightning.streams import generator as random_stream

@@ -1,18 +1,26 @@
-"""One split of a data set, unaugmented and in fixed order: in memory as a tensor, or as files read on demand."""
+"""One split of a data set, unaugmented and in fixed order: in memory as tensors, or as files read on demand."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gan_lightning.data.fields import Batch, Field, mirror
+from gan_lightning.errors import UserError
+
 Sample = dict[str, Tensor | int]
 Transform = Callable[[Path], Tensor]  # its text, as in a frozen dataclass, says what it does
+IMAGE, POINTS, LABEL = Field("image"), Field("image", "points"), Field("label", "label")
 
 
 def digest(*parts: object) -> str:
@@ -26,17 +34,30 @@ def digest(*parts: object) -> str:
 
 
 class Source(Dataset):
-    """A map-style data set of dicts `image` (and `label`, an int, where there are labels).
+    """A map-style data set of dicts: `image`, `label` (an int) where there are labels, and any further fields.
 
-    labels: int64 `(N,)` or None.
+    All fields of a sample belong together: they are read, mirrored and shuffled as one.
+
+    labels: int64 `(N,)` or None. further: the fields beside image and label.
     """
 
     labels: Tensor | None
+    further: Mapping[Field, Any] = MappingProxyType({})
 
     @cached_property
     def fingerprint(self) -> str:
         """What identifies content and transform."""
         raise NotImplementedError
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a sample consists of."""
+        return (IMAGE, *self.further) if self.labels is None else (IMAGE, LABEL, *self.further)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes in memory, None where samples are read on demand."""
+        return None
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -45,29 +66,73 @@ class Source(Dataset):
         """Return image `index`: uint8 `(C, H, W)`, or float32 `(2,)` of a mixture."""
         raise NotImplementedError
 
+    def read(self, index: int) -> dict[str, Tensor]:
+        """Return all fields but the label of sample `index`."""
+        return {"image": self.image(index)}
+
     def __getitem__(self, index: int) -> Sample:
-        sample: Sample = {"image": self.image(index)}
+        sample: Sample = {**self.read(index)}
         if self.labels is not None:
             sample["label"] = int(self.labels[index])
         return sample
 
+    def gather(self, rows: Tensor, mirrored: bool) -> Batch:
+        """Return the batch of samples `rows` `(N,)`; where some are mirrored, index i + len(self) is the mirrored i."""
+        samples = [self._sample(row) for row in rows.tolist()]
+        batch = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+        for field in self.further:
+            field.check(batch[field.name])
+        return batch if self.labels is None else {**batch, "label": self.labels[rows % len(self)]}
+
+    def to(self, device: torch.device | str) -> Source:
+        """Return the same in the memory of `device`; of a source in memory only."""
+        raise NotImplementedError
+
+    def _sample(self, row: int) -> dict[str, Tensor]:
+        turned, index = divmod(row, len(self))
+        sample = self.read(index)
+        return mirror(sample, self.fields) if turned else sample
+
 
 class TensorImages(Source):
-    """Images in memory: uint8 `(N, C, H, W)` or float32 `(N, 2)`, and labels `(N,)`.
+    """Images in memory: uint8 `(N, C, H, W)` or float32 `(N, 2)`, labels `(N,)`, and `further` fields `(N, ...)`.
 
     fingerprint: what identifies the images if it is known already; otherwise their bytes do.
+    further: tensors by the fields that they are, see `Field` for their types.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor | None = None, fingerprint: str | None = None) -> None:
-        self.images, self.labels = images, labels
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        fingerprint: str | None = None,
+        further: Mapping[Field, Tensor] | None = None,
+    ) -> None:
+        self.images, self.labels, self.further = images, labels, dict(further or {})
         if fingerprint is not None:
             self.fingerprint = fingerprint
+        for field, values in self.further.items():
+            _check_count(field.name, len(values), len(images))
+            field.check(values)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identify the images and labels by their bytes."""
+        """Identify all fields by their bytes."""
         arrays = [self.images] if self.labels is None else [self.images, self.labels]
-        return digest(*(part for a in arrays for part in (a.dtype, tuple(a.shape), a.contiguous().numpy().tobytes())))
+        arrays += self.further.values()
+        parts = (part for a in arrays for part in (a.dtype, tuple(a.shape), a.contiguous().numpy().tobytes()))
+        return digest(*parts, *self.further)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a sample consists of; vectors are points."""
+        image, *others = super().fields
+        return (POINTS if self.images.ndim == 2 else image, *others)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, without the labels."""
+        return self.images.nbytes + sum(values.nbytes for values in self.further.values())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,13 +141,71 @@ class TensorImages(Source):
         """Return image `index` as it lies in memory."""
         return self.images[index]
 
+    def read(self, index: int) -> dict[str, Tensor]:
+        """Return all fields but the label of sample `index`, as they lie in memory."""
+        return {"image": self.image(index), **{field.name: values[index] for field, values in self.further.items()}}
+
+    def gather(self, rows: Tensor, mirrored: bool) -> Batch:
+        """Return the batch of samples `rows` `(N,)`, each field indexed at once, on the device where it lies."""
+        chosen = rows % len(self)
+        batch = {"image": self.images[chosen], **{field.name: v[chosen] for field, v in self.further.items()}}
+        if self.labels is not None:
+            batch["label"] = self.labels[chosen]
+        return mirror(batch, self.fields, rows >= len(self)) if mirrored else batch
+
+    def to(self, device: torch.device | str) -> TensorImages:
+        """Return the same in the memory of `device`."""
+        moved = copy.copy(self)
+        moved.images = self.images.to(device)
+        moved.labels = None if self.labels is None else self.labels.to(device)
+        moved.further = {field: values.to(device) for field, values in self.further.items()}
+        return moved
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files under `root`, one for each sample, that `transform` makes tensors of."""
+
+    root: Path
+    names: Sequence[str]
+    transform: Transform
+
+    def read(self, index: int) -> Tensor:
+        """Return the tensor of file `index`; UserError names a file that cannot be read."""
+        return self.transform(self.root / self.names[index])
+
+    @property
+    def content(self) -> str:
+        """Identify the files by relative name, size and time of change: reading 200,000 files would take minutes."""
+        stats = [(self.root / name).stat() for name in self.names]
+        files = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.names, stats, strict=True)]
+        return digest(files, self.transform)
+
+    def at(self, indices: Sequence[int]) -> Files:
+        """Return the files of the samples `indices` only."""
+        return Files(self.root, [self.names[index] for index in indices], self.transform)
+
 
 class FileImages(Source):
-    """Image files under `root`, decoded when asked for; `transform` makes each a uint8 tensor."""
+    """Image files under `root`, decoded when asked for; `transform` makes each a uint8 tensor.
 
-    def __init__(self, root: Path, names: Sequence[str], labels: Sequence[int] | None, transform: Transform) -> None:
-        self.root, self.names, self.transform = root, list(names), transform
+    further: files of further fields, such as masks, in the order of `names`.
+    """
+
+    further: Mapping[Field, Files]
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        labels: Sequence[int] | None,
+        transform: Transform,
+        further: Mapping[Field, Files] | None = None,
+    ) -> None:
+        self.root, self.names, self.transform, self.further = root, list(names), transform, dict(further or {})
         self.labels = torch.tensor(labels, dtype=torch.int64) if labels is not None else None
+        for field, files in self.further.items():
+            _check_count(field.name, len(files.names), len(self.names))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -91,10 +214,10 @@ class FileImages(Source):
 
     @cached_property
     def content(self) -> str:
-        """Identify the files by relative name, size and time of change: reading 200,000 files would take minutes."""
-        stats = [(self.root / name).stat() for name in self.names]
-        files = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.names, stats, strict=True)]
-        return digest(files, self.transform)
+        """Identify the files of all fields, and what is made of them."""
+        images = Files(self.root, self.names, self.transform).content
+        others = [(field, files.content) for field, files in self.further.items()]
+        return digest(images, others) if others else images
 
     def __len__(self) -> int:
         return len(self.names)
@@ -103,8 +226,97 @@ class FileImages(Source):
         """Return uint8 `(C, size, size)`; UserError names a file that cannot be read."""
         return self.transform(self.root / self.names[index])
 
+    def read(self, index: int) -> dict[str, Tensor]:
+        """Return all fields but the label of sample `index`; UserError names a file that cannot be read."""
+        return {"image": self.image(index), **{field.name: files.read(index) for field, files in self.further.items()}}
+
+    def paths(self, index: int) -> list[Path]:
+        """Return the files of sample `index`, the image first."""
+        others = [files.root / files.names[index] for files in self.further.values()]
+        return [self.root / self.names[index], *others]
+
     def without(self, unreadable: set[str]) -> FileImages:
-        """Return the same files less those named in `unreadable`."""
+        """Return the same samples less those whose image is named in `unreadable`."""
         kept = [i for i, name in enumerate(self.names) if name not in unreadable]
         labels = None if self.labels is None else self.labels[kept].tolist()
-        return FileImages(self.root, [self.names[i] for i in kept], labels, self.transform)
+        further = {field: files.at(kept) for field, files in self.further.items()}
+        return FileImages(self.root, [self.names[i] for i in kept], labels, self.transform, further)
+
+
+class Renamed(Source):
+    """Another source whose fields have other names in a batch, as those of a second domain must.
+
+    names: new names by old ones, such as {"image": "image_b"}; fields that are not in it keep theirs.
+    """
+
+    def __init__(self, source: Source, names: Mapping[str, str]) -> None:
+        self.source, self.names, self.labels = source, dict(names), source.labels
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What identifies content and transform; names are none of it."""
+        return self.source.fingerprint
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What a sample consists of, by the new names."""
+        return tuple(Field(self._name(field.name), field.kind, field.classes) for field in self.source.fields)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes in memory, None where samples are read on demand."""
+        return self.source.nbytes
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Sample:
+        return {self._name(name): value for name, value in self.source[index].items()}
+
+    def gather(self, rows: Tensor, mirrored: bool) -> Batch:
+        """Return the batch of samples `rows`, as the source does."""
+        return {self._name(name): values for name, values in self.source.gather(rows, mirrored).items()}
+
+    def to(self, device: torch.device | str) -> Renamed:
+        """Return the same in the memory of `device`."""
+        return Renamed(self.source.to(device), self.names)
+
+    def _name(self, name: str) -> str:
+        return self.names.get(name, name)
+
+
+class SideBySide:
+    """Several sources that have nothing to do with each other, such as two domains: a batch has the fields of all.
+
+    Rows of a batch are `(N, sources)`, the index of a sample of each; so there is no sample number i, and no length.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = list(sources)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of all sources."""
+        return tuple(field for source in self.sources for field in source.fields)
+
+    @property
+    def nbytes(self) -> int | None:
+        """Bytes in memory, None where a source reads its samples on demand."""
+        sizes = [source.nbytes for source in self.sources]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def gather(self, rows: Tensor, mirrored: bool) -> Batch:
+        """Return the batch of samples `rows` `(N, sources)`."""
+        batch: Batch = {}
+        for source, chosen in zip(self.sources, rows.unbind(1), strict=True):
+            batch |= source.gather(chosen, mirrored)
+        return batch
+
+    def to(self, device: torch.device | str) -> SideBySide:
+        """Return the same in the memory of `device`."""
+        return SideBySide([source.to(device) for source in self.sources])
+
+
+def _check_count(name: str, count: int, wanted: int) -> None:
+    if count != wanted:
+        raise UserError(f"Field '{name}' has {count} entries for {wanted} images; give one for each, in their order.")

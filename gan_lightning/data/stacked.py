@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.digits import Digits
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.data.torchvision_sets import TorchvisionData
@@ -95,6 +95,8 @@ class Stacks:
 
     digits: uint8 `(M, H, W)`. triples: `(N, 3)` of their numbers, on the same device.
     """
+
+    ndim = 4
 
     def __init__(self, digits: Tensor, triples: Tensor) -> None:
         self.digits, self.triples = digits, triples

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import data_root, fetch
-from gan_lightning.data.images import resize, set_channels
+from gan_lightning.data.image_data import resize, set_channels
 from gan_lightning.data.resolvers import EMNIST_CLASSES
 from gan_lightning.data.sources import TensorImages
 from gan_lightning.errors import UserError, suggest

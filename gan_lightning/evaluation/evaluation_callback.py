@@ -21,7 +21,7 @@ from gan_lightning.inference.producers import chosen
 from gan_lightning.scores import LOWER_IS_BETTER, Name, better, kind, parse
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class EvaluationCallback(Callback):
@@ -52,7 +52,7 @@ class EvaluationCallback(Callback):
         self._epoch = 0
         self._shown_floor = False
 
-    def on_train_start(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
         """Check what can be checked and make the extractor ready, before the first step."""
         attach(self.evaluator, module, self.producer)
         self.evaluator.advance = partial(call, trainer, "on_evaluating")
@@ -63,22 +63,22 @@ class EvaluationCallback(Callback):
         self._epoch = trainer.current_epoch
         self._evaluated_at = module.images_seen
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: AdversarialModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: Any) -> None:
         """Evaluate if enough images were seen."""
         self._epoch = trainer.current_epoch + 1  # trainer.current_epoch itself moves on before training ends
         if self._kimg.due(module.images_seen):
             self.evaluate(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate if enough epochs are over."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self.evaluate(trainer, module)
 
-    def on_train_end(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate the last state, unless that was done."""
         self.evaluate(trainer, module)
 
-    def evaluate(self, trainer: L.Trainer, module: AdversarialModule) -> None:
+    def evaluate(self, trainer: L.Trainer, module: Game) -> None:
         """Evaluate now, unless this state was evaluated; all processes call this together."""
         if not self.evaluator.metrics or self._evaluated_at == module.images_seen:
             return
@@ -98,14 +98,14 @@ class EvaluationCallback(Callback):
             module.report(scores)
             call(trainer, "on_scores", scores)
 
-    def _scores(self, trainer: L.Trainer, module: AdversarialModule) -> dict[str, float]:
+    def _scores(self, trainer: L.Trainer, module: Game) -> dict[str, float]:
         module.synchronise_buffers()
         evaluator = self.evaluator
         assert evaluator.producer is not None
         return evaluator.evaluate(evaluator.producer, Path(trainer.default_root_dir), module.images_seen)
 
     @rank_zero_only
-    def _print(self, module: AdversarialModule) -> None:
+    def _print(self, module: Game) -> None:
         first, self._shown_floor = not self._shown_floor, True
         parts = [f"epoch {self._epoch}", f"{module.images_seen / 1000:.1f} kimg"]
         parts += [describe(module.scores, self.evaluator.floor, self.evaluator.baseline), self.evaluator.protocol]
@@ -114,14 +114,14 @@ class EvaluationCallback(Callback):
         print(" · ".join(parts), flush=True)
 
 
-def attach(evaluator: Evaluator, module: AdversarialModule, producer: str | None = None) -> None:
+def attach(evaluator: Evaluator, module: Game, producer: str | None = None) -> None:
     """Tell the evaluator what it will measure of a game: the producer of that name, None for its first."""
     discriminator = getattr(module, "discriminator", None)
     judge = discriminator if isinstance(discriminator, nn.Module) else None
     evaluator.attach(chosen(module.producers(evaluator.seed, evaluator.raw), producer), judge)
 
 
-def _take(module: AdversarialModule, scores: dict[str, float]) -> None:
+def _take(module: Game, scores: dict[str, float]) -> None:
     module.scores, module.scored_at = dict(scores), module.images_seen
     for name, value in scores.items():
         if kind(name) and better(name, value, module.best.get(name)):
@@ -150,7 +150,7 @@ class Published(Callback):
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise UserError(f"published.{name}={value} is no score: give a number.")
 
-    def on_scores(self, trainer: L.Trainer, module: AdversarialModule, scores: dict[str, float]) -> None:
+    def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
         """Print a line for each published score, once."""
         done, self._done = self._done, True
         if trainer.is_global_zero and not done:

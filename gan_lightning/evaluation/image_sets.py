@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics import Metric
 
-from gan_lightning.data.images import ENDINGS, SquareImage, eight_bit, unreadable
+from gan_lightning.data.image_data import ENDINGS, SquareImage, eight_bit, unreadable
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator

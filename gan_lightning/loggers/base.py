@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gan_lightning.scores import kind
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class StartsWithModule(Logger):
@@ -21,17 +21,17 @@ class StartsWithModule(Logger):
     Lightning calls `log_graph(module)` of every logger at just that moment, and nothing else that knows the module.
     """
 
-    _module: AdversarialModule | None = None
+    _module: Game | None = None
 
     def log_graph(self, model: nn.Module, input_array: Tensor | None = None) -> None:
         """Call `start(model)` if a fit begins; evaluation and prediction leave the history alone."""
-        module = cast("AdversarialModule", model)
+        module = cast("Game", model)
         trainer = module._trainer
         if trainer is not None and trainer.state.fn == "fit" and trainer.is_global_zero:
             self._module = module
             self.start(module)
 
-    def start(self, module: AdversarialModule) -> None:
+    def start(self, module: Game) -> None:
         """Prepare for a fit that goes on from `module.images_seen`; only on global rank zero."""
 
     def protocol(self, metrics: Mapping[str, object]) -> str | None:

@@ -15,7 +15,7 @@ from gan_lightning.loggers.base import StartsWithModule
 from gan_lightning.paths import write_atomically
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 Row = dict[str, str]
 FIRST_COLUMNS = ["images_seen", "epoch"]
@@ -67,7 +67,7 @@ class CSVLogger(StartsWithModule):
         """Do nothing: the config is in config.yaml."""
 
     @rank_zero_only
-    def start(self, module: AdversarialModule) -> None:
+    def start(self, module: Game) -> None:
         """Drop the rows beyond the module's `images_seen`: what follows was undone by going back to a checkpoint."""
         columns, rows = read_rows(self.path)
         kept = [row for row in rows if _number(row.get("images_seen")) <= module.images_seen]

@@ -14,7 +14,7 @@ from PIL import Image
 from gan_lightning.loggers.base import StartsWithModule
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 
 class TensorBoardLogger(StartsWithModule, LightningTensorBoardLogger):
@@ -24,7 +24,7 @@ class TensorBoardLogger(StartsWithModule, LightningTensorBoardLogger):
         LightningTensorBoardLogger.__init__(self, Path(save_dir), name=name, version="", default_hp_metric=False)
 
     @rank_zero_only
-    def start(self, module: AdversarialModule) -> None:
+    def start(self, module: Game) -> None:
         """Have TensorBoard hide what an earlier attempt wrote beyond the module's `images_seen`."""
         if module.images_seen and self._experiment is None:
             self._kwargs["purge_step"] = module.images_seen + 1

@@ -21,7 +21,7 @@ from gan_lightning.paths import write_atomically
 from gan_lightning.scores import better, kind
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.base import AdversarialModule
+    from gan_lightning.modules.game import Game
 
 ID_FILE = "wandb_id"
 
@@ -60,7 +60,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
             self._experiment = self._begin()
         return self._experiment
 
-    def start(self, module: AdversarialModule) -> None:
+    def start(self, module: Game) -> None:
         """Record the resolved config and go on from the best scores so far."""
         config = getattr(module, "config", None)
         self.experiment.config.update(dict(config or {}), allow_val_change=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError
 from gan_lightning.losses.adversarial import AdversarialLoss
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class GeneratorLoss:
@@ -45,7 +41,7 @@ class GeneratorLoss:
         self.adversarial, self.feature_matching = adversarial, feature_matching
         self.top_k, self.top_k_decay = top_k, top_k_decay
 
-    def __call__(self, loss: AdversarialLoss | None, step: Step, epoch: int = 0) -> dict[str, Tensor]:
+    def __call__(self, loss: AdversarialLoss | None, step: DuelStep, epoch: int = 0) -> dict[str, Tensor]:
         """Return the weighted terms by name; `loss` is None where a head's terms take its place."""
         terms = {}
         if self.adversarial and loss is not None:

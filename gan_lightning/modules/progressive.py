@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
-from gan_lightning.modules.gan import GAN, prepare
+from gan_lightning.modules.gan import GAN
 from gan_lightning.networks.growing import Growing
 from gan_lightning.networks.layers.resample import average_pool, nearest_upsample
 from gan_lightning.training.growth import Growth
@@ -34,7 +35,7 @@ class ProgressiveGAN(GAN):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Grow if it is time, then play one iteration on the images as the stage shows them."""
         self.grow()
-        batch = prepare(batch, self.memory_format)
+        batch = prepare(batch, self.batch_fields, self.options.memory_format)
         super().training_step({**batch, "image": self.shown(batch["image"])}, batch_idx)
 
     def grow(self) -> None:

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from gan_lightning.contracts import DuelStep, Role
 from gan_lightning.errors import UserError
 
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
+
+class Part:
+    """What plays a role in a duel.
+
+    role: whose loss it joins, or whose network it projects: "discriminator" or "generator".
+    """
+
+    role: ClassVar[Role] = "discriminator"
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Refuse the attribute's former name, which nothing reads any more."""
+        super().__init_subclass__(**options)
+        if "player" in vars(cls):
+            raise UserError(f"{cls.__name__}.player has another name now: write role = {cls.__dict__['player']!r}.")
 
 
-class Regularizer:
-    """A penalty that joins its player's loss.
+class Regularizer(Part):
+    """A penalty that joins the loss of one role in a duel.
 
     weight: factor, as the paper writes it (lambda, or gamma).
-    every: 1 adds it to each step of its player; k > 1 makes it lazy, a step of its own after each k-th of the
-        player's, k times as strong (Karras et al. 2019, arXiv 1912.04958).
+    every: 1 adds it to each step of its role; k > 1 makes it lazy, a step of its own after each k-th of the
+        role's, k times as strong (Karras et al. 2019, arXiv 1912.04958).
     schedule: factor on the weight over the run's progress (0 to 1), None where it stays.
     differentiates: the inputs ("real", "fake") whose gradients it takes out of the forward that the loss made.
     forbids_batch_norm: it bounds each sample's own gradient, which batch norm mixes with the others'.
     """
 
-    player: ClassVar[str] = "discriminator"
     differentiates: ClassVar[frozenset[str]] = frozenset()
     forbids_batch_norm: ClassVar[bool] = False
 
@@ -36,21 +48,19 @@ class Regularizer:
             )
         self.weight, self.every, self.schedule = weight, every, schedule
 
-    def __call__(self, step: Step) -> Tensor:
+    def __call__(self, step: DuelStep) -> Tensor:
         """Return the weighted penalty, a scalar to minimise."""
         factor = 1.0 if self.schedule is None else self.schedule(step.progress)
         return self.weight * factor * self.penalty(step)
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the penalty without its weight."""
         raise NotImplementedError
 
 
-class Constraint:
-    """A projection of a player's networks, applied after each of its steps."""
-
-    player: ClassVar[str] = "discriminator"
+class Constraint(Part):
+    """A projection of a role's network, applied after each of its steps. What is frozen stays as it is."""
 
     def apply(self, network: nn.Module) -> None:
-        """Project the parameters of `network` in place."""
+        """Project those parameters of `network` in place that require gradients: the others are frozen."""
         raise NotImplementedError

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gan_lightning.augment import Augment, FlipAndShift
+from gan_lightning.contracts import DuelStep, Role
 from gan_lightning.errors import UserError, check_range
 from gan_lightning.regularizers.base import Regularizer
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class Consistency(Regularizer, nn.Module):
@@ -26,11 +24,11 @@ class Consistency(Regularizer, nn.Module):
         Regularizer.__init__(self, weight, every)
         self.augment = augment or FlipAndShift()
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared change of the logits of real images."""
         return self.change(step, "real")
 
-    def change(self, step: Step, which: str) -> Tensor:
+    def change(self, step: DuelStep, which: str) -> Tensor:
         """Return the mean squared change of the logits of "real" or "fake" images."""
         images = (step.real if which == "real" else step.fake).detach().float()
         if self.augment.images_only and images.ndim != 4:
@@ -57,7 +55,7 @@ class BalancedConsistency(Consistency):
         check_range("regularizer.balanced_consistency", 0, fake_weight=fake_weight)
         self.fake_weight = fake_weight
 
-    def __call__(self, step: Step) -> Tensor:
+    def __call__(self, step: DuelStep) -> Tensor:
         """Return the two weighted penalties' sum."""
         return super().__call__(step) + self.fake_weight * self.change(step, "fake")
 
@@ -73,7 +71,7 @@ class LatentConsistency(Regularizer):
         check_range("regularizer.latent_consistency", 0, std=std)
         self.std = std
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared change of the fakes' logits."""
         with torch.no_grad():
             moved = step.generate(disturbed(step, self.std), step.fake_labels)
@@ -83,19 +81,19 @@ class LatentConsistency(Regularizer):
 class LatentDiversity(Regularizer):
     """-weight * E (G(z) - G(z + delta))^2, a mean over pixels: the generator's half of zCR. Zhao et al. 2020."""
 
-    player: ClassVar[str] = "generator"
+    role: ClassVar[Role] = "generator"
 
     def __init__(self, weight: float = 0.5, std: float = 0.03, every: int = 1) -> None:
         super().__init__(weight, every)
         check_range("regularizer.latent_diversity", 0, std=std)
         self.std = std
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return minus the mean squared change of the images."""
         moved = step.generate(disturbed(step, self.std), step.fake_labels)
         return -(step.fake - moved).float().square().mean()
 
 
-def disturbed(step: Step, std: float) -> Tensor:
+def disturbed(step: DuelStep, std: float) -> Tensor:
     """Return the step's latents plus N(0, std^2)."""
     return step.latents + std * step.normal("latent disturbance", step.latents.shape[1])

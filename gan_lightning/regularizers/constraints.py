@@ -1,4 +1,4 @@
-"""Constraints applied after a player's step."""
+"""Constraints applied after a step."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class WeightClipping(Constraint):
     @torch.no_grad()
     def apply(self, network: nn.Module) -> None:
         """Clip the parameters of `network` in place."""
-        parameters: list[Tensor] = list(network.parameters())
+        parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         torch._foreach_clamp_min_(parameters, -self.limit)
         torch._foreach_clamp_max_(parameters, self.limit)

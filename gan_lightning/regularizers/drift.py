@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.regularizers.base import Regularizer
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class Drift(Regularizer):
@@ -21,6 +17,6 @@ class Drift(Regularizer):
     def __init__(self, weight: float = 0.001, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared logit of the real images."""
         return step.real_logits.square().mean()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Regularizer
 from gan_lightning.regularizers.running import RunningMean
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class LeCam(Regularizer, nn.Module):
@@ -40,7 +36,7 @@ class LeCam(Regularizer, nn.Module):
         self.register_buffer("fake", torch.zeros(()))
         self._running = RunningMean()
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the two mean squared distances' sum, after moving the running means."""
         real, fake = step.real_logits.float(), step.fake_logits.float()
         share = 1 - self.decay if step.iteration > self.start else 1.0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.contracts import ROLES, DuelStep, Role
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Regularizer
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
-
 
 NO_FILTERS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)  # their weights can be matrices, too
 
@@ -23,19 +20,19 @@ class Orthogonal(Regularizer):
 
     Orthogonal filters of any length; embeddings are left out. Brock et al. 2018, arXiv 1809.11096.
 
-    player: "generator", as in the paper, or "discriminator".
+    role: "generator", as in the paper, or "discriminator".
     """
 
-    def __init__(self, weight: float = 1e-4, player: str = "generator", every: int = 1) -> None:
+    def __init__(self, weight: float = 1e-4, role: Role = "generator", every: int = 1) -> None:
         super().__init__(weight, every)
-        if player not in ("generator", "discriminator"):
-            raise UserError(f"regularizer.orthogonal.player={player} is neither generator nor discriminator.")
-        self.player = player  # type: ignore[misc]  # other regularisers are of one player by nature
+        if role not in ROLES:
+            raise UserError(f"regularizer.orthogonal.role={role} is neither generator nor discriminator.")
+        self.role = role  # type: ignore[misc]  # other regularisers are of one role by nature
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the sum of the squared products of different filters of the same layer."""
-        network = step.generator if self.player == "generator" else step.discriminator
-        with torch.autocast(step.batch["image"].device.type, enabled=False):
+        network = step.generator if self.role == "generator" else step.discriminator
+        with torch.autocast(next(network.parameters()).device.type, enabled=False):
             products = [matrix @ matrix.mT for matrix in matrices(network)]
             if not products:
                 raise UserError(

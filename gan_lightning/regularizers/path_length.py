@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.contracts import DuelStep, Role
 from gan_lightning.errors import UserError
 from gan_lightning.networks.styles import StyleGenerator
 from gan_lightning.regularizers.base import Regularizer
 from gan_lightning.regularizers.running import RunningMean
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class PathLength(Regularizer, nn.Module):
@@ -28,7 +26,7 @@ class PathLength(Regularizer, nn.Module):
     batch_shrink: of the batch every this many-th sample is used.
     """
 
-    player: ClassVar[str] = "generator"
+    role: ClassVar[Role] = "generator"
     needs_styles: ClassVar[bool] = True
     mean: Tensor
 
@@ -44,13 +42,13 @@ class PathLength(Regularizer, nn.Module):
         self.register_buffer("mean", torch.zeros(()))
         self._running = RunningMean()
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared distance of the path lengths to their running mean, after moving that."""
         lengths = self._lengths(step)
         self.mean.copy_(self._running.moved(self.mean, step.average(lengths.mean()), self.decay, step))
         return (lengths - self.mean).square().mean()
 
-    def _lengths(self, step: Step) -> Tensor:
+    def _lengths(self, step: DuelStep) -> Tensor:
         """Return the path lengths `(N / batch_shrink,)`."""
         generator, keep = step.generator, slice(None, None, self.batch_shrink)
         if not isinstance(generator, StyleGenerator):
@@ -61,12 +59,13 @@ class PathLength(Regularizer, nn.Module):
         labels = step.fake_labels[keep] if generator.num_classes and step.fake_labels is not None else None
         further = {name: values[keep] for name, values in step.generator_inputs.items()}
         with torch.autocast(step.latents.device.type, enabled=False):
-            styles = generator.styles(step.latents[keep], labels, **further)
-            images = generator.synthesis(styles)
+            given: dict[str, Any] = {"labels": labels, "exact": True, **further}
+            styles = step.run(generator, step.latents[keep], method="styles", **given)
+            images = step.run(generator, styles, method="synthesis", exact=True)
             return path_lengths(images, styles, _noise(step, images.shape[1:])[keep])
 
 
-def _noise(step: Step, shape: torch.Size) -> Tensor:
+def _noise(step: DuelStep, shape: torch.Size) -> Tensor:
     return step.draw("path length", lambda n, stream: torch.randn(n, *shape, generator=stream, device=stream.device))
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import check_range
 from gan_lightning.regularizers.base import Regularizer
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 def input_gradients(logits: Tensor, inputs: Tensor) -> Tensor:
@@ -31,7 +29,7 @@ class ZeroCenteredPenalty(Regularizer):
 
     side: ClassVar[str]
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return half the mean squared gradient norm."""
         images, logits = step.differentiable(self.side)
         return input_gradients(logits, images).square().sum(1).mean() / 2
@@ -67,11 +65,11 @@ class GradientPenalty(Regularizer):
     def __init__(self, weight: float = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared distance of the gradient's norm to 1, one point a sample."""
         return (norms(step, self.points(step)) - 1).square().mean()
 
-    def points(self, step: Step) -> Tensor:
+    def points(self, step: DuelStep) -> Tensor:
         """Return where the gradient is taken."""
         return interpolate(step)
 
@@ -79,7 +77,7 @@ class GradientPenalty(Regularizer):
 class OneSidedGradientPenalty(GradientPenalty):
     """weight * E max(0, |grad D(x)| - 1)^2 between real and fake: WGAN-LP. Petzka et al. 2017, arXiv 1709.08894."""
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the mean squared excess of the gradient's norm over 1."""
         return (norms(step, self.points(step)) - 1).relu().square().mean()
 
@@ -90,7 +88,7 @@ class MaxGradientPenalty(GradientPenalty):
     The maximum is over one process's samples: with several processes the penalty is the mean of their maxima.
     """
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the largest squared gradient norm."""
         return norms(step, self.points(step)).square().max()
 
@@ -110,7 +108,7 @@ class DRAGAN(GradientPenalty):
         check_range("regularizer.dragan", 0, noise=noise)
         self.noise = noise
 
-    def points(self, step: Step) -> Tensor:
+    def points(self, step: DuelStep) -> Tensor:
         """Return the disturbed real images."""
         real = step.shown("real").detach().float()
         mean = step.average(real.mean())
@@ -119,14 +117,14 @@ class DRAGAN(GradientPenalty):
         return real + alpha * self.noise * deviation * step.uniform("dragan noise", *real.shape[1:])
 
 
-def norms(step: Step, points: Tensor) -> Tensor:
+def norms(step: DuelStep, points: Tensor) -> Tensor:
     """Return |grad D| at each of `points` `(N, ...)`: `(N,)`, differentiable by D's parameters."""
     points = points.requires_grad_()
     gradients = input_gradients(step.discriminate(points, step.labels).logits, points)
     return (gradients.square().sum(1) + 1e-12).sqrt()  # the root's slope at 0 is infinite
 
 
-def interpolate(step: Step) -> Tensor:
+def interpolate(step: DuelStep) -> Tensor:
     """Return epsilon x + (1 - epsilon) G(z) of the images as D is shown them, with one epsilon ~ U[0, 1) a sample."""
     real, fake = step.shown("real").detach().float(), step.shown("fake").detach().float()
     return torch.lerp(fake, real, step.uniform("interpolation", *[1] * (real.ndim - 1)))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
+from gan_lightning.contracts import DuelStep
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers.base import Regularizer
-
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
 
 
 class Reconstruction(Regularizer):
@@ -26,13 +24,14 @@ class Reconstruction(Regularizer):
     def __init__(self, weight: float = 1.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def penalty(self, step: Step) -> Tensor:
+    def penalty(self, step: DuelStep) -> Tensor:
         """Return the sum of the two mean distances."""
-        reconstruct = getattr(step.discriminator, "reconstruct", None)
-        if reconstruct is None:
+        if not hasattr(step.discriminator, "reconstruct"):
             raise UserError(
                 f"regularizer=reconstruction needs a discriminator with decoders, which "
                 f"{type(step.discriminator).__name__} has not: use model=fastgan, or drop the regulariser."
             )
-        (whole, true), (part, true_part) = reconstruct(step.real_output, (step.uniform("quadrant") * 4).long())
+        quadrants = (step.uniform("quadrant") * 4).long()
+        pairs = step.run(step.discriminator, step.real_output, quadrants, method="reconstruct")
+        (whole, true), (part, true_part) = pairs
         return (whole - true).abs().mean() + (part - true_part).abs().mean()

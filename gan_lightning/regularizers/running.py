@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from gan_lightning.training.step import Step
+from gan_lightning.contracts import DuelStep
 
 
 class RunningMean:
@@ -26,7 +23,7 @@ class RunningMean:
         self.iteration: int | None = None
         self.pieces = 0
 
-    def moved(self, mean: Tensor, value: Tensor, share: float, step: Step) -> Tensor:
+    def moved(self, mean: Tensor, value: Tensor, share: float, step: DuelStep) -> Tensor:
         """Return what `mean` becomes when `share` of it is replaced by `value`, averaged over the turn's pieces.
 
         mean: as it is now; value: of this piece, over all processes, of the same shape.

@@ -1,55 +1,74 @@
-"""The engine: a list of phases, each a turn of one player. It knows no maths and no Lightning."""
+"""The engine: a list of phases, in each of which one player or several move. It knows no maths and no Lightning."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
+from gan_lightning.training.memory import identities
 from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
-from gan_lightning.training.step import Step
+from gan_lightning.training.step import Step, Turn, joined
 
-Loss = Callable[[Step], dict[str, Tensor]]
+Terms = dict[str, Tensor]
+"""Scalars by name, whose sum is minimised."""
+Loss = Callable[[Step], Terms | Iterable[Terms]]
+"""Maps a step to terms, or yields them in groups: one that is done with before the next one is made."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One turn: who moves, what it minimises, and how often.
+    """Who moves, what each of them minimises, and how often.
 
     name: appears in logs and errors.
-    loss: maps a step to named scalars; their sum is minimised.
-    every: runs in each iteration whose number, counted from 1, is divisible by this.
-    differentiates: inputs ("real", "fake") whose gradients the loss's penalties want out of the shared forward.
-    constraints: applied to the player's networks after its step.
+    losses: of each player that moves; the gradients of a loss go to its own player alone.
+    every: runs in each iteration whose number, counted from 1 and from `start` on, is divisible by this.
+    start: iterations before the phase begins.
+    differentiates: inputs ("real", "fake") whose gradients the losses' penalties want out of the shared forward.
+    constraints: applied after the step.
+    separable: no group of terms reads what another one's graph was made of, so each goes backward as soon as it is
+        there, which frees its memory. For one player; with several a graph stays until its last reader.
     """
 
     name: str
-    player: Player
-    loss: Loss
+    losses: Mapping[Player, Loss]
     every: int = 1
+    start: int = 0
     differentiates: frozenset[str] = frozenset()
     constraints: Sequence[Callable[[], None]] = field(default=())
+    separable: bool = False
+
+    @property
+    def players(self) -> list[Player]:
+        """The players that move."""
+        return list(self.losses)
+
+    @property
+    def turn_name(self) -> str:
+        """What its random numbers are keyed by: the player's name, so that a lazy turn has those of the main one."""
+        return self.players[0].name if len(self.losses) == 1 else self.name
 
     def due(self, iteration: int) -> bool:
         """Return whether the phase runs in `iteration`, counted from 0."""
-        return (iteration + 1) % self.every == 0
+        return iteration >= self.start and (iteration - self.start + 1) % self.every == 0
 
 
 class Engine:
-    """Runs the phases that are due.
+    """Runs the phases that are due: all backwards of a phase, then all steps.
 
-    Backward, gradient reduction over processes, unscaling and the optimiser's step are given: Lightning's, or
-    plain PyTorch's in a bare loop.
+    Backward, gradient reduction over processes, unscaling and the optimisers' steps are given: Lightning's, or plain
+    PyTorch's in a bare loop.
 
     phases: in the order of play.
     accumulate: the batch goes through in this many pieces, whose gradients add up.
     clip_norm: largest gradient norm of a player's step, None for no limit.
+    after_steps: called once when all players of a phase have stepped, as a gradient scaler wants to be updated.
+    share: let one forward of a network serve this turn and its own later one.
     """
 
     def __init__(
@@ -59,73 +78,127 @@ class Engine:
         scalars: Scalars | None = None,
         accumulate: int = 1,
         clip_norm: float | None = None,
-        backward: Callable[[Tensor], None] = torch.Tensor.backward,
+        backward: Callable[..., None] = torch.Tensor.backward,
         optimizer_step: Callable[[Player], object] = lambda player: player.optimizer.step(),
+        after_steps: Callable[[], object] | None = None,
         reduce_gradients: Callable[[Sequence[nn.Parameter]], None] | None = None,
         unscale: Callable[[Optimizer], None] | None = None,
+        share: bool = True,
     ) -> None:
         self.phases = list(phases)
         self.scalars = scalars or Scalars()
         self.accumulate, self.clip_norm = accumulate, clip_norm
-        self.backward, self.optimizer_step = backward, optimizer_step
-        self.reduce_gradients, self.unscale = reduce_gradients, unscale
-        self._all_parameters = unique(p for phase in self.phases for p in phase.player.parameters)
-        self._mover: Player | None = None
-
-    def shares_fakes(self, iteration: int) -> bool:
-        """Return whether one generator forward serves both players in `iteration`."""
-        return self.accumulate == 1 and any(p.player.name == "generator" and p.due(iteration) for p in self.phases)
+        self.backward, self.optimizer_step, self.after_steps = backward, optimizer_step, after_steps
+        self.reduce_gradients, self.unscale, self.share = reduce_gradients, unscale, share
+        self._all_parameters = joined(p for phase in phases for player in phase.players for p in player.parameters)
+        self._turns: dict[tuple[int, ...], list[Turn]] = {}
+        self._mover: list[Player] = []
 
     def run(self, step: Step, measure: bool = False) -> None:
         """Play all phases that are due; `measure` adds the gradient norms to the scalars."""
-        for phase in self.phases:
-            if phase.due(step.iteration):
-                self._play(phase, step, measure)
+        due = [index for index, phase in enumerate(self.phases) if phase.due(step.iteration)]
+        for index, turn in zip(due, self.turns(due), strict=True):
+            self._play(self.phases[index], turn, step, measure)
 
-    def _play(self, phase: Phase, step: Step, measure: bool) -> None:
-        player = phase.player
-        self._unfreeze(player)
-        step.begin(player.name, phase.differentiates)
-        player.optimizer.zero_grad(set_to_none=True)
+    def turns(self, due: Sequence[int]) -> list[Turn]:
+        """Return the turns of an iteration in which the phases of these numbers are due."""
+        key = tuple(due)
+        if key not in self._turns:
+            self._turns[key] = [self._turn(due, place) for place in range(len(due))]
+        return self._turns[key]
+
+    def _turn(self, due: Sequence[int], place: int) -> Turn:
+        phase, after = self.phases[due[place]], [self.phases[index] for index in due[place + 1 :]]
+        shared = self.share and self.accumulate == 1
+        coming = joined(p for later in after for p in moving(later)) if shared else ()
+        return Turn(
+            phase.turn_name, identities(moving(phase)), coming, identities(coming), frozenset(phase.differentiates)
+        )
+
+    def _play(self, phase: Phase, turn: Turn, step: Step, measure: bool) -> None:
+        self._unfreeze(phase.players)
+        step.begin(turn)
+        for player in phase.players:
+            player.optimizer.zero_grad(set_to_none=True)
         for part in step.split(self.accumulate):
-            part.backward = self._backward_of_part
-            terms = phase.loss(part)
-            part.backward(reduce(add, terms.values()))
-            for name, value in terms.items():
+            for name, value in self._differentiate(phase, part).items():
                 self.scalars.add(f"loss/{name}", value)
-        self._finish(player, measure)
+        self._finish(phase, measure)
+        step.memory.moved(turn.movers)
+
+    def _differentiate(self, phase: Phase, part: Step) -> Terms:
+        """Compute the players' losses on a piece and run their backwards; return the terms by name."""
+        logged: Terms = {}
+        if len(phase.losses) == 1:
+            for total in self._totals(phase, part, logged):
+                self._backward(total)
+                part.memory.spent()
+            return logged
+        totals = {player: list(self._totals(phase, part, logged, player)) for player in phase.players}
+        reads = [(player, total) for player, several in totals.items() for total in several]
+        for place, (player, total) in enumerate(reads, start=1):
+            self._backward(total, inputs=player.parameters, retain_graph=place < len(reads))
+        return logged
+
+    def _totals(self, phase: Phase, part: Step, logged: Terms, player: Player | None = None) -> Iterator[Tensor]:
+        """Yield what goes backward: the sum of all terms of a loss, or of each group where the phase is separable."""
+        total: Tensor | None = None
+        for terms in groups(phase.losses[player or phase.players[0]](part)):
+            for name, value in terms.items():
+                total = value if total is None else total + value
+                logged[name] = logged[name] + value.detach() if name in logged else value.detach()
+            if phase.separable and total is not None:
+                yield total
+                total = None
+        if total is not None:
+            yield total
+
+    def _backward(self, total: Tensor, **options: object) -> None:
+        self.backward(total / self.accumulate if self.accumulate > 1 else total, **options)
+
+    def _finish(self, phase: Phase, measure: bool) -> None:
+        parameters = moving(phase)
+        if self.reduce_gradients is not None:
+            self.reduce_gradients(parameters)
+        if measure or self.clip_norm is not None:
+            for player in phase.players:
+                self._clip(player, measure)
+        for player in phase.players:
+            self.optimizer_step(player)
+        if self.after_steps is not None:
+            self.after_steps()
+        # Fused optimisers leave the version as it was, and a backward through an older graph would be wrong in silence.
+        increment_version(parameters)
         for constraint in phase.constraints:
             constraint()
-        step.moved(player.name)
 
-    def _backward_of_part(self, loss: Tensor) -> None:
-        self.backward(loss / self.accumulate if self.accumulate > 1 else loss)
+    def _clip(self, player: Player, measure: bool) -> None:
+        if self.unscale is not None:
+            self.unscale(player.optimizer)
+        gradients = [p.grad for p in player.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(player.parameters, self.clip_norm, norm)
+        if measure:
+            self.scalars.add(f"gradient_norm/{player.name}", norm)
 
-    def _finish(self, player: Player, measure: bool) -> None:
-        if self.reduce_gradients is not None:
-            self.reduce_gradients(player.parameters)
-        if measure or self.clip_norm is not None:
-            if self.unscale is not None:
-                self.unscale(player.optimizer)
-            gradients = [p.grad for p in player.parameters if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
-            if self.clip_norm is not None:
-                nn.utils.clip_grads_with_norm_(player.parameters, self.clip_norm, norm)
-            if measure:
-                self.scalars.add(f"gradient_norm/{player.name}", norm)
-        self.optimizer_step(player)
-
-    def _unfreeze(self, player: Player) -> None:
-        """Let only `player`'s parameters record gradients: the others' would be thrown away."""
-        if player is self._mover:
+    def _unfreeze(self, players: list[Player]) -> None:
+        """Let only these players' parameters record gradients: the others' would be thrown away."""
+        if players == self._mover:
             return
         for parameter in self._all_parameters:
             parameter.requires_grad_(False)
-        for parameter in player.parameters:
-            parameter.requires_grad_(True)
-        self._mover = player
+        for player in players:
+            for parameter in player.parameters:
+                parameter.requires_grad_(True)
+        self._mover = players
 
 
-def unique(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Return each parameter once, in order of first appearance."""
-    return list(dict.fromkeys(parameters))
+def moving(phase: Phase) -> tuple[nn.Parameter, ...]:
+    """Return the parameters that a phase moves, each once."""
+    return joined(parameter for player in phase.players for parameter in player.parameters)
+
+
+def groups(terms: Terms | Iterable[Terms]) -> Iterable[Terms]:
+    """Return the groups of terms that a loss gives: it may return all of them as one dict."""
+    return [terms] if isinstance(terms, dict) else terms

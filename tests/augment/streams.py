@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gan_lightning.streams import generator
-from gan_lightning.training.step import Step
+from tests.duel_step import duel_step
 
 
 class Numbers:
@@ -62,6 +62,4 @@ def step(player="discriminator", augment=None, count=6, discriminator=None, gene
     generator, discriminator = generator or Images(), discriminator or Score()
     images = more.pop("images", None)
     images = torch.rand(count, 3, 8, 8) * 2 - 1 if images is None else images
-    made = Step(generator, discriminator, {"image": images}, augment=augment, **more)
-    made.begin(player, shared)
-    return made
+    return duel_step(generator, discriminator, {"image": images}, player, shared, augment, **more)

@@ -13,6 +13,7 @@ from gan_lightning.regularizers import R1, R2, GradientPenalty
 from gan_lightning.training.step import Rows
 from tests.augment.streams import Score, step
 from tests.conftest import fit
+from tests.duel_step import begin
 
 
 class Scaled(Augment):
@@ -43,7 +44,7 @@ def test_real_and_fake_are_augmented_in_both_turns_with_draws_of_their_own():
     critic, scales = Seeing(), []
     made = step(augment=Scaled(), discriminator=critic)
     for player in ("discriminator", "generator"):
-        made.begin(player)
+        begin(made, player)
         made.real_logits, made.fake_logits  # noqa: B018
         for images, seen in zip((made.real, made.fake), critic.seen[-2:], strict=True):
             scales.append((seen / images.detach()).mean((1, 2, 3)))

@@ -44,7 +44,7 @@ PENALTIES = ("gradient_penalty", "gradient_penalty_one_sided", "max_gradient_pen
 SMOOTHED = "loss.real_label is not an option of the loss that is chosen, but of loss=minimax, loss=nonsaturating"
 UNSMOOTHED = [p.stem for p in CONF.glob("loss/*.yaml") if "real_label" not in OmegaConf.load(p)]
 ADAPTIVE = ("ada", "apa")
-SIGNLESS = ("lsgan", "wasserstein", "relativistic", "relativistic_average_hinge", "dual_contrastive")
+SIGNLESS = ("least_squares", "wasserstein", "relativistic", "relativistic_average_hinge", "dual_contrastive")
 REFUSED = {
     **{f"regularizer=[{name}]": "backbone.norm=layer (or none), or drop the regulariser" for name in PENALTIES},
     "model=fastgan data.image_size=16 regularizer=[gradient_penalty]": "which batch norm in the discriminator mixes",
@@ -97,7 +97,7 @@ REFUSED = {
     "regularizer.r1.weight=3": "regularizer.r1.weight is not an option of the regularizer that is chosen, but of regu",
     "augment=null": "augment=null names no option of the group augment: leave it out, or write augment=none",
     "regularizer=[r1_lazy,r1]": "regularizer=r1 and r1_lazy are one term, regularizer.r1: choose one of them",
-    "regularizer=[r2,r1_r2_mode_coverage]": "are one term, regularizer.r2: choose one",
+    "regularizer=[r2,r1_r2_w0.3]": "are one term, regularizer.r2: choose one",
     "regularizer=null": "or write regularizer=[]",
     "loss=null": "loss=null names no option of the group loss: leave it out.",
 }
@@ -122,7 +122,7 @@ def test_each_model_for_images_has_sizes_that_it_cannot_make() -> None:
 
 NO_PAIRS = [
     f"{RING} augment=apa",
-    f"{RING} latents=logan",
+    f"{RING} latents=optimized",
     "regularizer=[dragan]",
     "conditioning=infogan conditioning.head.continuous=0",
     "conditioning=infogan conditioning.head.categories=[]",

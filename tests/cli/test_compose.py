@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ import gan_lightning
 from gan_lightning.cli import preflight
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError
+from tests.cli.compositions import choose, compose, exchange, options
 
-CONF = Path(__file__).parents[2] / "conf"
-SEVERAL = ("regularizer", "metrics", "callbacks", "logger")
 POINTS = ("grid", "ring")
 OF_A_GAME = ("regularizer", "conditioning", "augment", "generator_loss")
 ALONE = ("metrics", "extractor", "trainer", "callbacks", "logger")
@@ -32,18 +32,6 @@ SMALL: dict[str, Any] = {
     "depth": 1,
     "latent_dim": 24,
 }
-
-
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def choose(group: str, option: str) -> str:
-    return f"{group}=[{option}]" if group in SEVERAL else f"{group}={option}"
-
-
-def compose(*overrides: str) -> DictConfig:
-    return train.compose(overrides)
 
 
 def targets(config: DictConfig) -> dict[str, str]:
@@ -73,11 +61,21 @@ def test_losses_optimisers_schedules_and_data_go_with_every_model(model: str, tm
     choices = {group: options(group) for group in ("loss", "optim", "schedule")}
     choices["data"] = [name for name in options("data") if (name in POINTS) == points]
     for number in range(max(map(len, choices.values()))):
-        words = [choose(group, names[number % len(names)]) for group, names in choices.items()]
-        assert not refusal(compose(f"model={model}", *words), tmp_path), words
+        words = {group: names[number % len(names)] for group, names in choices.items()}
+        assert not refusal(pairs(model, words), tmp_path), words
     for data in ("digits",) if points else POINTS:
-        said = refusal(compose(f"model={model}", f"data={data}"), tmp_path)
+        said = refusal(pairs(model, {"data": data}), tmp_path)
         assert "model=" in said and data in said.lower() and "points in the plane" in said
+
+
+def pairs(model: str, words: dict[str, str]) -> DictConfig:
+    """Return the model's own configuration with an option of each group in `words`."""
+    if f"{model}_{words.get('data')}" in options("tuned"):
+        return compose(f"model={model}", *(choose(group, option) for group, option in words.items()))
+    config = compose(f"model={model}", "data=folder")
+    for group, option in words.items():
+        exchange(config, group, option)
+    return config
 
 
 @pytest.mark.slow
@@ -86,11 +84,25 @@ def test_every_other_option_goes_with_a_model_or_is_refused_by_both_names(model:
     for group in OF_A_GAME:
         passed = 0
         for option in options(group):
-            further = ["data.num_classes=8"] if model == "mlp2d" and group == "conditioning" else []
-            said = refusal(compose(*basis(model), choose(group, option), *further), tmp_path)
+            config = exchange(compose(*basis(model)), group, option)
+            if model == "mlp2d" and group == "conditioning":
+                config.data.num_classes = 8
+            said = refusal(config, tmp_path)
             assert not said or ((option in said or group in said) and "model" in said), (group, option, said)
             passed += not said
         assert passed, group
+
+
+SAMPLE = [(group, option) for group in ("loss", "optim", "schedule", "data", *OF_A_GAME) for option in options(group)]
+
+
+@pytest.mark.parametrize(("choice", "model"), zip(islice(SAMPLE, 0, None, 3), cycle(options("model"))))
+def test_an_exchanged_option_is_what_hydra_composes(choice: tuple[str, str], model: str) -> None:
+    data = "folder" if model != "mlp2d" else "ring"
+    ours = exchange(compose(f"model={model}", f"data={data}"), *choice)
+    words = {"data": data, choice[0]: choice[1]}
+    hydras = compose(f"model={model}", *(choose(*word) for word in words.items()))
+    assert OmegaConf.to_container(ours) == OmegaConf.to_container(hydras)
 
 
 REFUSED = {
@@ -116,10 +128,12 @@ def test_every_option_of_the_other_groups_passes_the_checks(group: str, tmp_path
         assert ("no GPU" in said) if no_gpu else not said, (group, option, said)
 
 
-def tiny(*overrides: str) -> DictConfig:
+def tiny(*overrides: str, exchanged: tuple[str, str] | None = None) -> DictConfig:
     """Return a configuration with small networks, for two iterations."""
     further = ["metrics=[]", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.limit_train_batches=2"]
     config = compose(*overrides, *further, "max_epochs=1", "data.batch_size=8")
+    if exchanged is not None:
+        exchange(config, *exchanged)
     if config.data.image_size is not None:
         config.data.image_size = 16
     _shrink(config.model)
@@ -157,7 +171,7 @@ CHOICES = [(group, option) for group in ("loss", "optim", "schedule", *OF_A_GAME
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_choice_of_a_game_runs(group: str, option: str, run_folder: Path) -> None:
     model = {"path_length": "stylegan2", "reconstruction": "fastgan"}.get(option, "dcgan")
-    config = tiny(f"model={model}", "data=digits", "callbacks=[nan_guard]", "logger=[]", choose(group, option))
+    config = tiny(f"model={model}", "data=digits", "callbacks=[nan_guard]", "logger=[]", exchanged=(group, option))
     if group == "regularizer" and model == "dcgan":
         config.model.discriminator.backbone.norm = "layer"
     said = refusal(config, run_folder)
@@ -244,5 +258,5 @@ def test_an_own_experiment_may_override_what_its_model_selects(tmp_path: Path) -
     text = "defaults:\n  - override /model: wgan\n  - override /loss: hinge\n  - override /regularizer: [r1]"
     config = compose(own(tmp_path, text), "experiment=own")
     assert targets(config)["loss"] == "Hinge" and list(config.regularizer) == ["r1"] and config.model.d_steps == 5
-    again = compose(own(tmp_path, text), "experiment=own", "loss=lsgan")
+    again = compose(own(tmp_path, text), "experiment=own", "loss=least_squares")
     assert targets(again)["loss"] == "LeastSquares"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gan_lightning.data import Digits, Ring
-from gan_lightning.data.base import GANData
+from gan_lightning.data.data_module import GANData
 from gan_lightning.data.loaders import FileLoader, TensorLoader
-from gan_lightning.data.sampling import GlobalBatches
+from gan_lightning.data.order import GlobalBatches
 from gan_lightning.data.sources import TensorImages
 from gan_lightning.errors import UserError
 

@@ -21,7 +21,7 @@ from scipy.io import savemat
 from torchvision import datasets
 
 from gan_lightning.data import LSUN, CelebA, Flowers102, TorchvisionData
-from gan_lightning.data.images import SquareImage
+from gan_lightning.data.image_data import SquareImage
 from gan_lightning.data.resolvers import EMNIST_CLASSES, celeba_classes, emnist_classes, folder_classes, stl10_classes
 from gan_lightning.errors import UserError
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from gan_lightning.data import Folder
-from gan_lightning.data.images import SquareImage, resize, set_channels
+from gan_lightning.data.image_data import SquareImage, resize, set_channels
 from gan_lightning.data.sources import FileImages, TensorImages
 from gan_lightning.errors import UserError
 

@@ -68,8 +68,9 @@ def test_an_infogan_leaves_codes_to_set(tmp_path):
     assert resumed["images_seen"] >= 64  # the optimiser of the generator, which has Q's parameters as well, loads
 
 
-@pytest.mark.parametrize("option", ["loss=relativistic_average_hinge", "loss=dual_contrastive", "loss=lsgan_pearson",
-                                    "generator_loss=top_k", "generator_loss=feature_matching"])  # fmt: skip
+@pytest.mark.parametrize("option", ["loss=relativistic_average_hinge", "loss=dual_contrastive",
+                                    "loss=least_squares_pearson", "generator_loss=top_k",
+                                    "generator_loss=feature_matching"])  # fmt: skip
 def test_every_use_of_the_loss_trains(option, tmp_path):
     found = scalars(train([*TINY, option, f"run_dir={tmp_path}/run"])["run_dir"])
     term = "feature_matching" if "feature" in option else "generator"

@@ -18,9 +18,11 @@ from torch import nn
 import gan_lightning
 from gan_lightning.cli.generate import generate
 from gan_lightning.cli.train import main
+from gan_lightning.contracts import DuelStep
+from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
 from gan_lightning.networks import DiscriminatorOutput
-from gan_lightning.training.step import Step
+from tests.duel_step import duel_step
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text()
 BLOCKS = re.findall(r"```(python|yaml|sh)\n(.*?)```", PAGE, re.DOTALL)
@@ -207,10 +209,8 @@ class Points(nn.Module):
 def test_the_penalty_on_linear_and_quadratic_critics(studio: Path) -> None:
     from gan_lightning.regularizers.penalties import interpolate
 
-    def step(curvature: float) -> Step:
-        made = Step(Points(), Critic(curvature), {"image": torch.randn(6, 2)})
-        made.begin("discriminator")
-        return made
+    def step(curvature: float) -> DuelStep:
+        return duel_step(Points(), Critic(curvature), {"image": torch.randn(6, 2)}, "discriminator")
 
     penalty = own("zero_centered").ZeroCentered(weight=2.0)
     assert penalty(step(0.0)).item() == pytest.approx(50)
@@ -247,3 +247,6 @@ def test_the_stripes_are_waves_of_their_class(studio: Path) -> None:
     upright = images.float().var(2).amax((1, 2)) == 0  # a column of an upright stripe is of one grey
     assert upright.tolist() == [True, False] * 3
     assert (images[:, 0].flatten(1).float().std(1) > 20).all()
+    data.batch_size = 2
+    batch = prepare(next(iter(data.train_dataloader())), data.fields, torch.contiguous_format)
+    assert torch.equal(batch["mask"], (batch["image"][:, :1] > 0).float()) and data.fields["mask"].kind == "mask"

@@ -165,7 +165,7 @@ def checkpoint_of(module: GAN, optimizers: list[torch.optim.Optimizer]) -> dict[
 def stepped(module: GAN, optimizers: list[torch.optim.Optimizer], seed: int, former: bool = False) -> None:
     """Move all parameters by made-up gradients; those of a mapping's biases are sqrt 2 smaller in format 1."""
     stream = torch.Generator().manual_seed(seed)
-    networks = [(f"{name}.", network) for name, network in module.player_networks().items()]
+    networks = [(f"{name}.", network) for name, network in module.networks().items()]
     for prefix, network in networks:
         for name, parameter in network.named_parameters():
             factor = math.sqrt(0.5) if former and BIAS.fullmatch(prefix + name) else 1
@@ -201,7 +201,7 @@ def test_moments_of_the_biases_are_those_of_their_larger_gradients(kind: str) ->
     old["gan_lightning"]["format"] = 1
     before = copy.deepcopy(old["optimizer_states"])
     now.on_load_checkpoint(old)  # as Lightning does, before it loads the tensors and the optimisers from this dict
-    names = [[f"{p}.{n}" for n, _ in network.named_parameters()] for p, network in now.player_networks().items()]
+    names = [[f"{p}.{n}" for n, _ in network.named_parameters()] for p, network in now.networks().items()]
     for index, player in enumerate(names):
         for number, name in enumerate(player):
             was, became, wanted = (

@@ -43,9 +43,7 @@ def play(module: GAN, batch: dict[str, torch.Tensor]) -> dict[str, set[str]]:
         module.zero_grad(set_to_none=True)
 
     iteration = math.lcm(*(phase.every for phase in phases)) - 1
-    engine = Engine(phases, optimizer_step=note)
-    share = engine.shares_fakes(iteration)
-    engine.run(Step(module.generator, module.discriminator, batch, seed=1, iteration=iteration, share_fakes=share))
+    Engine(phases, optimizer_step=note).run(Step(batch, seed=1, iteration=iteration))
     return dict(zip([phase.name for phase in phases], reached, strict=True))
 
 
@@ -55,7 +53,7 @@ def check(module: GAN, reached: dict[str, set[str]]) -> None:
     own = {player: {name for name in names if name.startswith(f"{player}.")} for player in module.players}
     own["generator"] |= {name for name in names if SHARED in name}
     for phase in module.phases():
-        assert reached[phase.name] <= own[phase.player.name], phase.name
+        assert reached[phase.name] <= own[phase.players[0].name], phase.name
     for player, mine in own.items():
         assert {name for name in mine - reached[player] if not unused(module, name)} == set()
 

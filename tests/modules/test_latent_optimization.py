@@ -14,8 +14,8 @@ from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks import Discriminator, MLP2dBackbone, MLP2dGenerator
 from gan_lightning.networks.heads import InfoHead
 from gan_lightning.regularizers import R1, R2
-from gan_lightning.training.step import Step
 from tests.conftest import fit
+from tests.duel_step import duel_step
 
 EVERYONE = torch.zeros(1, 1)
 
@@ -35,10 +35,7 @@ class Factor(nn.Module):
 
 def game(player, optimizer, distribution="normal"):
     generator, critic = Factor(0.7, distribution), Factor(0.3)
-    frozen = critic if player == "generator" else generator
-    frozen.requires_grad_(False)
-    step = Step(generator, critic, {"image": torch.zeros(8, 1)}, latent_optimizer=optimizer)
-    step.begin(player)
+    step = duel_step(generator, critic, {"image": torch.zeros(8, 1)}, player, latent_optimizer=optimizer)
     return step, generator, critic
 
 
@@ -94,8 +91,7 @@ def test_codes_stay_as_drawn_and_are_targets_without_a_graph(distribution):
     optimizer = LatentOptimization(step_size=10.0, damping=None, share=1.0)
     module = GAN(MLP2dGenerator(latent_dim=9, width=16), critic, latent_optimization=optimizer)
     module.generator.latent_distribution = distribution
-    step = Step(module.generator, critic, {"image": torch.zeros(8, 2)}, latent_optimizer=optimizer)
-    step.begin("generator")
+    step = duel_step(module.generator, critic, {"image": torch.zeros(8, 2)}, "generator", latent_optimizer=optimizer)
     moved, drawn = step.latents, step.drawn_latents
     assert torch.equal(moved[:, 2:], drawn[:, 2:]) and (moved[:, :2] != drawn[:, :2]).any(1).all()
     assert set(moved[:, 2:7].unique().tolist()) == {0.0, 1.0}

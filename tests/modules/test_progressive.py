@@ -109,7 +109,7 @@ def test_resumed_is_uninterrupted_at_any_stage(tmp_path, stop):
 
 
 def test_options_reach_the_game_and_networks_must_grow():
-    assert gan().ema_kimg == 10.0
+    assert gan().options.ema_kimg == 10.0
     with pytest.raises(UserError, match="needs networks that grow"):
         ProgressiveGAN(DCGANGenerator(8, 1, width=8), Discriminator(DCGANBackbone(8, 1, width=8)))
     with pytest.raises(UserError, match="start_resolution=32 is larger than the images: set it to 16"):

@@ -24,8 +24,8 @@ from gan_lightning.networks import (
 from gan_lightning.networks.discriminator import packed
 from gan_lightning.networks.fastgan import PatchHead, SkipLayerExcitation, quadrants
 from gan_lightning.regularizers import Reconstruction
-from gan_lightning.training.step import Step
 from tests.conftest import fit
+from tests.duel_step import duel_step
 
 
 def critic(size=32, channels=1, **options):
@@ -115,8 +115,7 @@ def test_quadrants_are_numbered_row_by_row():
 
 
 def reconstruction_step(judge, images):
-    step = Step(FastGANGenerator(32, 1, width=4), judge, {"image": images})
-    step.begin("discriminator")
+    step = duel_step(FastGANGenerator(32, 1, width=4), judge, {"image": images}, "discriminator")
     return step
 
 

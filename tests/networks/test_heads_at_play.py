@@ -34,6 +34,7 @@ from gan_lightning.networks.layers.spectral import spectrally_normalise
 from gan_lightning.training.engine import Engine
 from gan_lightning.training.step import Step
 from tests.conftest import fit
+from tests.duel_step import begin
 
 CLASSED = [
     AuxiliaryClassifierHead,
@@ -72,7 +73,7 @@ def play(module):
 
     engine = Engine(module.phases(), scalars=module.scalars, optimizer_step=step)
     batch = {"image": torch.rand(16, 1, 8, 8) * 2 - 1, "label": torch.arange(16) % 10}
-    engine.run(Step(module.generator, module.discriminator, batch, share_fakes=True))
+    engine.run(Step(batch, scalars=module.scalars))
     return reached, module.scalars.flush()
 
 
@@ -145,11 +146,11 @@ def test_every_head_goes_with_spectral_norm(head):
 def test_infogans_codes_are_among_the_latents_that_the_generator_sees():
     module = game(InfoHead)
     assert module.generator.codes == module.generator_ema.codes == module.discriminator.head.codes
-    step = Step(module.generator, module.discriminator, {"image": torch.zeros(64, 1, 8, 8)})
+    step = module.duel.at(Step({"image": torch.zeros(64, 1, 8, 8)}))
     one_hot, continuous = step.latents[:, -12:-2], step.latents[:, -2:]
     assert torch.equal(one_hot.sum(1), torch.ones(64)) and len(one_hot.argmax(1).unique()) > 5
     assert continuous.abs().max() <= 1 and continuous.std() > 0.4
-    step.begin("generator")
+    begin(step, "generator")
     assert step.fake_output.extras["latents"] is step.latents
 
 

@@ -28,8 +28,8 @@ from gan_lightning.networks import (
 from gan_lightning.networks.discriminator import packed
 from gan_lightning.networks.layers.minibatch_discrimination import MinibatchDiscrimination
 from gan_lightning.regularizers import R1, GradientPenalty
-from gan_lightning.training.step import Step
 from tests.conftest import fit
+from tests.duel_step import duel_step
 
 
 def count(network):
@@ -96,8 +96,7 @@ def test_penalties_take_the_gradient_of_a_whole_pack():
     critic = Discriminator(MLP2dBackbone(width=4, depth=0), pack=2)  # packs of 2 points are 4 numbers
     with torch.no_grad():
         critic.head.linear.weight.copy_(torch.tensor([[3.0, 0.0, 0.0, 4.0]]))
-    step = Step(MLP2dGenerator(width=4), critic, {"image": torch.randn(6, 2)})
-    step.begin("discriminator")
+    step = duel_step(MLP2dGenerator(width=4), critic, {"image": torch.randn(6, 2)}, "discriminator")
     assert R1(1.0)(step).item() == pytest.approx(12.5)
     assert GradientPenalty(1.0)(step).item() == pytest.approx(16.0)
 

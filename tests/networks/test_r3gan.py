@@ -13,7 +13,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.networks import Discriminator, EmbeddedClassHead, LinearHead, R3GANBackbone, R3GANGenerator
 from gan_lightning.networks.r3gan import GAIN, R3GANBlock, stage_widths
 from gan_lightning.regularizers import R1, R2
-from gan_lightning.training.step import Step
+from tests.duel_step import duel_step
 
 IMAGENET = {"width": 1536, "group_width": 32}
 
@@ -110,9 +110,8 @@ def test_r1_equals_r2_where_real_equals_fake():
     network, critic = R3GANGenerator(8, 1, width=8), Discriminator(R3GANBackbone(8, 1, width=8))
     for parameter in critic.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.3)  # blocks that do something
-    fake = Step(network, critic, {"image": torch.zeros(4, 1, 8, 8)}).fake.detach()
-    step = Step(network, critic, {"image": fake})
-    step.begin("discriminator", frozenset({"real", "fake"}))
+    fake = duel_step(network, critic, {"image": torch.zeros(4, 1, 8, 8)}).fake.detach()
+    step = duel_step(network, critic, {"image": fake}, "discriminator", {"real", "fake"})
     assert R1(2.0)(step).item() == pytest.approx(R2(2.0)(step).item(), rel=1e-6)
     assert R1(2.0)(step) > 1e-4
 
@@ -147,10 +146,10 @@ def test_the_recipe_moves_rates_betas_weights_and_the_average_as_the_paper():
             assert group["lr"] == pytest.approx(lr) and group["betas"] == pytest.approx((0.0, beta2))
         for penalty in (r1, r2):
             assert penalty.weight * penalty.schedule(progress) == pytest.approx(gamma)
-        assert module.ema_kimg * module.ema_schedule(progress) == pytest.approx(half_life)
+        assert module.options.ema_kimg * module.options.ema_schedule(progress) == pytest.approx(half_life)
 
 
-@pytest.mark.parametrize("conditioning", ["none", "r3gan"])
+@pytest.mark.parametrize("conditioning", ["none", "projection_only"])
 def test_the_recipe_trains_and_its_generator_loads(conditioning, run_folder):
     config = train.compose([*TINY, f"conditioning={conditioning}"])
     config.run_dir = str(run_folder)

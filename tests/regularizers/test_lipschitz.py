@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gan_lightning.regularizers import DRAGAN, GradientPenalty, MaxGradientPenalty, OneSidedGradientPenalty
-from gan_lightning.training.step import Step
+from tests.duel_step import duel_step
 from tests.regularizers.test_penalties import Linear, Points, Quadratic, step
 
 MATRIX = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
@@ -54,8 +54,7 @@ def test_dragan_needs_no_fakes():
         def forward(self, z, labels=None):
             raise AssertionError("the generator is not asked")
 
-    made = Step(Never(), Quadratic(), {"image": torch.randn(4, 2)})
-    made.begin("discriminator")
+    made = duel_step(Never(), Quadratic(), {"image": torch.randn(4, 2)}, "discriminator")
     DRAGAN()(made).backward()
     assert made.discriminator.matrix.grad.abs().sum() > 0
 

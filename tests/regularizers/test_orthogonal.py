@@ -99,6 +99,6 @@ def test_the_penalty_of_every_generator_is_small_at_first(model):
 
 def test_orthogonal_of_nothing_or_of_neither_player_is_a_sentence():
     with pytest.raises(UserError, match="neither generator nor discriminator"):
-        Orthogonal(player="both")
+        Orthogonal(role="both")
     with pytest.raises(UserError, match="no linear layer or convolution in Embedding"):
         Orthogonal()(Two(nn.Embedding(3, 3)))

@@ -10,8 +10,8 @@ from gan_lightning.networks import DCGANGenerator, Discriminator, StyleGAN2Backb
 from gan_lightning.networks.styles import StyleGenerator
 from gan_lightning.regularizers import Drift, PathLength
 from gan_lightning.regularizers.path_length import path_lengths
-from gan_lightning.training.step import Step
 from tests.conftest import fit
+from tests.duel_step import duel_step
 
 
 class Linear(StyleGenerator):
@@ -45,9 +45,8 @@ class Render(nn.Module):
 
 
 def step_of(generator, size=8, iteration=0):
-    made = Step(generator, nn.Identity(), {"image": torch.zeros(size, 1, 4, 4)}, iteration=iteration)
-    made.begin("generator")
-    return made
+    batch = {"image": torch.zeros(size, 1, 4, 4)}
+    return duel_step(generator, nn.Identity(), batch, "generator", iteration=iteration)
 
 
 def test_lengths_of_a_linear_generator_are_those_of_its_jacobian():
@@ -117,8 +116,7 @@ def test_mixing_in_training_repeats_with_the_seed_whatever_the_global_stream():
 
 def test_the_generators_penalty_moves_no_discriminator():
     module = gan()
-    made = Step(module.generator, module.discriminator, {"image": torch.zeros(4, 1, 8, 8)})
-    made.begin("generator")
+    made = duel_step(module.generator, module.discriminator, {"image": torch.zeros(4, 1, 8, 8)}, "generator")
     module.regularizers["path_length"](made).backward()
     assert all(p.grad is None for p in module.discriminator.parameters())
     assert module.generator.mapping.layers[0].weight.grad.abs().sum() > 0
@@ -133,8 +131,8 @@ def test_a_generator_without_styles_is_a_sentence():
 
 
 def test_drift_is_the_mean_squared_score_of_real_images():
-    made = Step(Linear(), lambda images, labels=None: images.flatten(), {"image": torch.tensor([[3.0], [4.0]])})
-    made.begin("discriminator")
+    batch = {"image": torch.tensor([[3.0], [4.0]])}
+    made = duel_step(Linear(), lambda images, labels=None: images.flatten(), batch, "discriminator")
     assert Drift(weight=0.001)(made).item() == pytest.approx(0.0125)
 
 

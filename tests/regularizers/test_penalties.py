@@ -8,7 +8,7 @@ from torch import nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.regularizers import R1, R2, GradientPenalty, WeightClipping
-from gan_lightning.training.step import Step
+from tests.duel_step import duel_step
 
 
 class Linear(nn.Module):
@@ -47,9 +47,7 @@ class Points(nn.Module):
 
 
 def step(discriminator, images, shared=frozenset()):
-    made = Step(Points(), discriminator, {"image": images})
-    made.begin("discriminator", shared)
-    return made
+    return duel_step(Points(), discriminator, {"image": images}, "discriminator", shared)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])

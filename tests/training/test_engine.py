@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gan_lightning.losses import NonSaturating, Relativistic
+from gan_lightning.modules.duel import Duel
 from gan_lightning.networks import Discriminator as Composed
 from gan_lightning.networks import MLP2dBackbone, MLP2dGenerator
 from gan_lightning.streams import generator as stream
@@ -17,6 +18,7 @@ from gan_lightning.training.player import Player, correct_for_lazy_steps
 from gan_lightning.training.scalars import Scalars
 from gan_lightning.training.schedules import Cosine, LinearDecay
 from gan_lightning.training.step import Rows, Step
+from tests.duel_step import begin, moved
 
 
 class Counting(nn.Module):
@@ -44,23 +46,25 @@ class Game:
             name: Player(name, network.parameters(), torch.optim.SGD(network.parameters(), lr=0.1))
             for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
         }
+        self.duel = Duel(self.generator, self.discriminator)
         phases = [
-            Phase("discriminator", self.players["discriminator"], self.discriminator_loss),
-            Phase("generator", self.players["generator"], self.generator_loss, every=d_steps),
+            Phase("discriminator", {self.players["discriminator"]: self.discriminator_loss}),
+            Phase("generator", {self.players["generator"]: self.generator_loss}, every=d_steps),
         ]
         self.engine = Engine(phases, **options)
 
     def discriminator_loss(self, step):
+        step = self.duel.at(step)
         return {"discriminator": self.loss.discriminator(step.real_logits, step.fake_logits)}
 
     def generator_loss(self, step):
+        step = self.duel.at(step)
         real = step.real_logits if self.loss.needs_real else None
         return {"generator": self.loss.generator(real, step.fake_logits)}
 
     def step(self, iteration=0, images=None):
         images = torch.randn(8, 2, generator=stream(1, iteration)) if images is None else images
-        share = self.engine.shares_fakes(iteration)
-        return Step(self.generator, self.discriminator, {"image": images}, iteration=iteration, share_fakes=share)
+        return Step({"image": images}, iteration=iteration)
 
     def run(self, iterations=1):
         for iteration in range(iterations):
@@ -78,7 +82,7 @@ def same(first, second):
 @pytest.mark.parametrize(("mover", "other"), [("discriminator", "generator"), ("generator", "discriminator")])
 def test_a_turn_moves_exactly_its_player(mover, other):
     game = Game()
-    game.engine.phases = [phase for phase in game.engine.phases if phase.player.name == mover]
+    game.engine.phases = [phase for phase in game.engine.phases if phase.players[0].name == mover]
     before = {name: game.weights(name) for name in game.players}
     game.run()
     assert same(game.weights(other), before[other])
@@ -110,24 +114,27 @@ def test_the_generators_turn_sees_the_moved_discriminator():
     seen = []
     game.engine.phases[1] = Phase(
         "generator",
-        game.players["generator"],
-        lambda s: (seen.append(s.fake_logits.detach().clone()), game.generator_loss(s))[1],
+        {
+            game.players["generator"]: lambda s: (
+                seen.append(game.duel.at(s).fake_logits.detach().clone()),
+                game.generator_loss(s),
+            )[1]
+        },
     )
     game.engine.run(step)
-    fresh = Step(game.generator, game.discriminator, step.batch)
+    fresh = game.duel.at(Step(step.batch))
     # The generator has moved since, so judge the very fakes that were shown.
     torch.testing.assert_close(seen[0], game.discriminator(shown_fakes(game)).logits)
-    assert fresh.latents.equal(step.latents)
+    assert fresh.latents.equal(game.duel.at(step).latents)
 
 
 def shown_fakes(game):
     untouched = Game()
-    return untouched.generator(untouched.step().latents)
+    return untouched.generator(untouched.duel.at(untouched.step()).latents)
 
 
 def test_sharing_the_fakes_changes_no_number():
-    shared, separate = Game(), Game()
-    separate.engine.shares_fakes = lambda iteration: False
+    shared, separate = Game(), Game(share=False)
     for name in ("generator", "discriminator"):
         assert same(shared.run(3).weights(name), separate.run(3).weights(name)) or all(
             torch.allclose(a, b, atol=1e-6) for a, b in zip(shared.weights(name), separate.weights(name), strict=True)
@@ -153,21 +160,18 @@ def test_the_gradient_norm_is_clipped_to_the_limit():
 
 def test_stale_logits_are_dropped_when_a_player_moves():
     game = Game()
-    step = game.step()
-    step.begin("discriminator")
+    step = begin(game.duel.at(game.step()), "discriminator")
     logits, fakes = step.real_logits, step.fake
-    step.moved("generator")
+    moved(step, "generator")
     assert step.real_logits is logits and step.fake is not fakes
-    step.moved("discriminator")
+    moved(step, "discriminator")
     assert step.real_logits is not logits
 
 
 def test_rows_of_two_processes_make_the_global_draw():
-    whole, batch = Game().step(3), {"image": torch.zeros(4, 2)}
-    halves = [
-        Step(whole.generator, whole.discriminator, batch, iteration=3, rows=rows)
-        for rows in (Rows(0, 4, 8), Rows(4, 8, 8))
-    ]
+    game, batch = Game(), {"image": torch.zeros(4, 2)}
+    whole = game.duel.at(game.step(3))
+    halves = [game.duel.at(Step(batch, iteration=3, rows=rows)) for rows in (Rows(0, 4, 8), Rows(4, 8, 8))]
     assert torch.equal(whole.latents, torch.cat([half.latents for half in halves]))
     assert torch.equal(whole.uniform("x", 1), torch.cat([half.uniform("x", 1) for half in halves]))
 

@@ -151,16 +151,7 @@ def play(accumulate: int = 1, low_precision: bool = False, penalty: object = Non
     module.configure_optimizers()
     engine = Engine(module.phases(), accumulate=accumulate)
     batch = {"image": image(REAL, LABELS, torch.rand(8)), "label": LABELS}
-    step = Step(
-        module.generator,
-        module.discriminator,
-        batch,
-        augment=module.augment,
-        share_fakes=engine.shares_fakes(0),
-        low_precision=low_precision,
-        latent_optimizer=module.latent_optimization,
-    )
-    engine.run(step)
+    engine.run(Step(batch, low_precision=low_precision))
     return module
 
 

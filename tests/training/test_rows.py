@@ -17,7 +17,9 @@ from gan_lightning.networks.heads import InfoHead
 from gan_lightning.networks.stylegan2 import MappedProjectionHead
 from gan_lightning.networks.styles import Noise
 from gan_lightning.regularizers import R1, PathLength
+from gan_lightning.training.engine import Engine
 from gan_lightning.training.step import Rows, Step
+from tests.duel_step import begin
 
 SIZE, CLASSES = 8, 3
 CLASSED = {"num_classes": CLASSES, "head": partial(MappedProjectionHead, num_classes=CLASSES, mapping_layers=1)}
@@ -47,21 +49,13 @@ def step_of(module: GAN, start: int, stop: int) -> Step:
     """Return the step of the process that has the rows [start, stop) of a batch of 8."""
     stream = torch.Generator().manual_seed(2)
     batch = {"image": torch.rand(SIZE, 1, 8, 8, generator=stream), "label": torch.arange(SIZE) % CLASSES}
-    return Step(
-        module.generator,
-        module.discriminator,
-        {name: values[start:stop] for name, values in batch.items()},
-        seed=1,
-        iteration=5,
-        rows=Rows(start, stop, SIZE),
-        augment=module.augment,
-        latent_optimizer=module.latent_optimization,
-    )
+    rows = {name: values[start:stop] for name, values in batch.items()}
+    return Step(rows, seed=1, iteration=5, rows=Rows(start, stop, SIZE))
 
 
-def read(step: Step) -> dict[str, Tensor]:
+def read(module: GAN, played: Step) -> dict[str, Tensor]:
     """Return what each sample, or pack, gets in a step."""
-    step.begin("generator")
+    step = begin(module.duel.at(played), "generator")
     found = {name: getattr(step, name) for name in ("latents", "fake", "fake_logits", "real", "real_logits")}
     if step.fake_labels is not None:
         found["labels"] = step.fake_labels
@@ -71,12 +65,14 @@ def read(step: Step) -> dict[str, Tensor]:
 
 def gradients(module: GAN, step: Step) -> dict[str, Tensor]:
     """Return what each player would step along, by parameter."""
-    found = {}
-    for phase in module.phases():
-        step.begin(phase.player.name, phase.differentiates)
+    found, phases = {}, module.phases()
+    module.requires_grad_(True)
+    for phase, turn in zip(phases, Engine(phases, share=False).turns(range(len(phases))), strict=True):
+        step.begin(turn)
         module.zero_grad()
-        sum(phase.loss(step).values()).backward()
-        mine = {id(p) for p in phase.player.parameters}
+        ((player, loss),) = phase.losses.items()
+        sum(value for terms in loss(step) for value in terms.values()).backward()
+        mine = {id(p) for p in player.parameters}
         found |= {
             f"{phase.name}: {name}": p.grad.clone()
             for name, p in module.named_parameters()
@@ -89,7 +85,7 @@ def gradients(module: GAN, step: Step) -> dict[str, Tensor]:
 def test_two_halves_are_the_whole(name: str) -> None:
     module = made(**GAMES[name])
     whole, *halves = (step_of(module, *rows) for rows in ((0, 8), (0, 4), (4, 8)))
-    expected, first, second = (read(step) for step in (whole, *halves))
+    expected, first, second = (read(module, step) for step in (whole, *halves))
     for key, values in expected.items():
         torch.testing.assert_close(torch.cat([first[key], second[key]]), values, msg=lambda m, key=key: f"{key}: {m}")
         assert not torch.equal(*values.chunk(2)), f"{key} could be any process's"

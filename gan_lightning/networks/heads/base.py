@@ -39,16 +39,17 @@ class Head(nn.Module):
         """Return the logits `(N,)` of real against fake."""
         return DiscriminatorOutput(self.linear(features).squeeze(1), features)
 
-    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
-        """Return named scalars that `player` adds to its loss for this output of real or fake images.
+    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
+        """Return named scalars that `role` adds to its loss for this output of real or fake images.
 
+        role: "generator" or "discriminator"; the generator is asked about fakes only.
         Of fakes, `output.extras["latents"]` holds what they were made of.
         """
         return {}
 
     @property
     def has_terms(self) -> bool:
-        """Whether the head adds anything to the players' losses."""
+        """Whether the head adds anything to the two roles' losses."""
         return type(self).loss is not Head.loss
 
     def generator_parameters(self) -> Iterable[nn.Parameter]:
@@ -61,7 +62,7 @@ class LinearHead(Head):
 
 
 class WeightedHead(Head):
-    """A head whose terms have a weight for each player.
+    """A head whose terms have a weight for each role.
 
     discriminator_weight, generator_weight: factors on the head's terms in the two players' losses.
     """
@@ -82,11 +83,11 @@ class WeightedHead(Head):
             )
         self.weights = {"discriminator": discriminator_weight, "generator": generator_weight}
 
-    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
-        """Return the terms, each times the player's weight."""
-        terms = self.terms(output, labels, player, real)
-        return {name: self.weights[player] * value for name, value in terms.items()}
+    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
+        """Return the terms, each times the role's weight."""
+        terms = self.terms(output, labels, role, real)
+        return {name: self.weights[role] * value for name, value in terms.items()}
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return the terms without their weight."""
         raise NotImplementedError

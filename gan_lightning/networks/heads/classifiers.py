@@ -37,9 +37,9 @@ class AuxiliaryClassifierHead(WeightedHead):
         output.extras["classes"] = self.classifier(features)
         return output
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return the cross-entropy of the classes."""
-        if player == "discriminator" and not real and not self.classify_fakes:
+        if role == "discriminator" and not real and not self.classify_fakes:
             return {}
         return {"classification": cross_entropy(output.extras["classes"], required(labels))}
 
@@ -70,13 +70,13 @@ class TwinAuxiliaryClassifierHead(AuxiliaryClassifierHead):
         output.extras["twin"] = self.twin(features)
         return output
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return the classifier's cross-entropy, and for fakes the twin's: minimised by D, maximised by G."""
-        terms = super().terms(output, labels, player, real)
+        terms = super().terms(output, labels, role, real)
         if real:
             return terms
         twin = cross_entropy(output.extras["twin"], required(labels))
-        return terms | {"twin": twin if player == "discriminator" else -twin}
+        return terms | {"twin": twin if role == "discriminator" else -twin}
 
 
 class DiscriminativeClassifierHead(WeightedHead):
@@ -104,10 +104,10 @@ class DiscriminativeClassifierHead(WeightedHead):
         output.extras["classes"] = self.classifier(features)
         return output
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return the cross-entropy of the discriminative classes, for the generator the difference of two."""
         classes, label = output.extras["classes"], required(labels)
         as_real, as_fake = label, label + classes.shape[1] // 2
-        if player == "discriminator":
+        if role == "discriminator":
             return {"classification": cross_entropy(classes, as_real if real else as_fake)}
         return {"classification": cross_entropy(classes, as_real) - cross_entropy(classes, as_fake)}

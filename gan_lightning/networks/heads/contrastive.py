@@ -44,9 +44,9 @@ class EmbeddingHead(WeightedHead):
         output.extras["proxies"] = normalize(self.proxies(required(labels)))
         return output
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
-        """Return the contrastive term of the player's own side."""
-        if player == "discriminator" and not real:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
+        """Return the contrastive term of the role's own side."""
+        if role == "discriminator" and not real:
             return {}
         embeddings, proxies = output.extras["embeddings"], output.extras["proxies"]
         with torch.autocast(embeddings.device.type, enabled=False):  # margins of 0.02 are lost in half precision

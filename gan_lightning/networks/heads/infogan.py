@@ -48,7 +48,7 @@ class InfoHead(WeightedHead):
         """Return Q's own parameters."""
         return self.q.parameters()
 
-    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
+    def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return -log Q of the fakes' codes: "categories" and "continuous", each summed over its codes."""
         if real:
             return {}

@@ -65,10 +65,10 @@ class MultiHingeHead(Head):
         own = scores.gather(1, required(labels)[:, None]).squeeze(1)
         return DiscriminatorOutput(own - scores[:, -1], features, {"scores": scores})
 
-    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, player: str, real: bool) -> dict[str, Tensor]:
-        """Return the hinge loss of the class that `player` wants these images to have."""
+    def loss(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
+        """Return the hinge loss of the class that `role` wants these images to have."""
         scores, wanted = output.extras["scores"], required(labels)
-        if player == "discriminator" and not real:
+        if role == "discriminator" and not real:
             wanted = torch.full_like(wanted, scores.shape[1] - 1)
         return {"multi_hinge": multi_hinge(scores, wanted)}
 

@@ -1,0 +1,152 @@
+"""What every data set offers: training batches that any run can take up at any point, and references to measure by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import lightning as L
+import torch
+
+from gan_lightning.data.fields import Batch, Field, by_name
+from gan_lightning.data.loaders import FileLoader, TensorLoader
+from gan_lightning.data.order import GlobalBatches, JointBatches, joint
+from gan_lightning.data.sources import SideBySide, Source, digest
+from gan_lightning.errors import UserError
+
+DEVICE_LIMIT = 2**30  # bytes of a set that `on_device: auto` puts into a GPU's memory
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class GANData(L.LightningDataModule):
+    """Base of all data modules; a subclass names its splits and loads them.
+
+    image_size: height and width in pixels. channels: 1 or 3. num_classes: 0 = unlabelled.
+    batch_size: images of one batch over all processes. num_workers: processes that decode files (not used in memory).
+    seed: of the order and the mirroring. mirror: flip each training image left to right with probability 1/2.
+    on_device: keep an in-memory set on the trainer's device; "auto" = where that is a GPU and the set is < 1 GiB.
+    """
+
+    image_size: int
+    channels: int
+    num_classes: int = 0
+    batch_size: int = 64
+    num_workers: int = 0
+    seed: int = 0
+    mirror: bool = False
+    on_device: bool | Literal["auto"] = "auto"
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.class_names: list[str] | None = None
+        self._sources: dict[str, dict[str, Source]] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Raise UserError for an option out of range."""
+        _at_least(1, image_size=self.image_size, batch_size=self.batch_size)
+        _at_least(0, num_workers=self.num_workers, num_classes=self.num_classes)
+        if self.channels not in (1, 3):
+            raise UserError(f"data.channels={self.channels} is not possible; take 1 (grey) or 3 (colour).")
+        if self.on_device not in (True, False, "auto"):
+            raise UserError(f"data.on_device={self.on_device} is not possible; take auto, true or false.")
+
+    def load(self, split: str) -> Source:
+        """Return `split`, downloaded if it is not there; UserError if it cannot be. Subclasses implement this."""
+        raise NotImplementedError
+
+    def load_others(self, split: str) -> dict[str, Source]:
+        """Return further sources by name, such as a second domain, each of which has an order of its own.
+
+        Their fields have names of their own, see `Renamed`. The name keys the order and may not change between runs.
+        """
+        return {}
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return (self.channels, self.image_size, self.image_size)
+
+    @property
+    def num_images(self) -> int:
+        """Images of the training split."""
+        return len(self.source("train"))
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """What a training batch consists of, by name."""
+        return by_name(field for source in self.sources("train").values() for field in source.fields)
+
+    def source(self, split: str) -> Source:
+        """Return the first source of `split`, loaded once; UserError if there is no such split."""
+        return self.sources(split)[""]
+
+    def sources(self, split: str) -> dict[str, Source]:
+        """Return the first source of `split`, called "", and the others by name, loaded once; see `source`."""
+        if split not in self.splits:
+            there_are = ", ".join(repr(name) for name in self.splits)
+            raise UserError(f"data={self.name} has no split '{split}'; there are: {there_are}.")
+        if split not in self._sources:
+            found = {"": self._checked(self.load(split)), **self.load_others(split)}
+            by_name(field for source in found.values() for field in source.fields)  # refuses two of one name
+            self._sources[split] = found
+        return self._sources[split]
+
+    def reference(self, split: str = "train") -> Source:
+        """Return `split` unaugmented and in fixed order: a map-style data set of dicts `image`, `label`..."""
+        return self.source(split)
+
+    def fingerprint(self, split: str = "train") -> str:
+        """Return 16 hex digits that change with the content or the transform of `split`: a key for caches."""
+        return digest(self.name, split, self.image_shape, self.source(split).fingerprint)
+
+    def prepare_data(self) -> None:
+        """Load the training split first in one process per machine, which downloads and decodes for all."""
+        self.source("train")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the training split; UserError if it is missing or smaller than a batch."""
+        self.batches()
+
+    def batches(self) -> GlobalBatches | JointBatches:
+        """Return the order of this process, which follows `iteration` of the module in training."""
+        counts = {name: len(source) for name, source in self.sources("train").items()}
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        process = {"rank": rank, "world_size": world, "position": self._iteration}
+        return joint(counts, self.batch_size, self.seed, self.mirror, **process)
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        """Return the loader of this process; its length is the batches of a whole epoch."""
+        source, *others = self.sources("train").values()
+        together = SideBySide([source, *others]) if others else source
+        if together.nbytes is None:
+            return FileLoader(together, self.batches(), self.num_workers, pin_memory=torch.cuda.is_available())
+        return TensorLoader(together, self.batches(), self._device_for(together.nbytes))
+
+    def _iteration(self) -> int:
+        return int(getattr(self.trainer.lightning_module, "iteration", 0)) if self.trainer else 0
+
+    def _device_for(self, nbytes: int) -> torch.device:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        fits = device.type != "cpu" and nbytes < DEVICE_LIMIT
+        wanted = fits if self.on_device == "auto" else self.on_device
+        return device if wanted else torch.device("cpu")
+
+    def _checked(self, source: Source) -> Source:
+        if self.num_classes == 0:
+            source.labels = None
+        elif source.labels is not None and len(source) and int(source.labels.max()) >= self.num_classes:
+            found = int(source.labels.max()) + 1
+            raise UserError(
+                f"data={self.name} has {found} classes; set data.num_classes to that, not {self.num_classes}."
+            )
+        return source
+
+
+def _at_least(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"data.{name}={value} is not possible; it is a whole number of at least {least}.")

@@ -1,0 +1,152 @@
+"""From an image file of any kind to a square tensor: a picture, resized without aliasing; a mask or map, by nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional
+
+from gan_lightning.errors import UserError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R 601
+HALF = 128  # from where on a grey level is white
+
+
+@dataclass(frozen=True)
+class SquareImage:
+    """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
+
+    The shorter side becomes `size`, and the centre is kept. crop: first cut out the centre square of that many pixels.
+    skippable: data.on_error=skip helps where a file cannot be read; no part of what identifies the pixels.
+    """
+
+    size: int
+    channels: int
+    crop: int | None = None
+    skippable: bool = field(default=False, repr=False)
+
+    def __call__(self, path: Path) -> Tensor:
+        """Return the image in file `path`; UserError names a file that cannot be read."""
+        return decoded(path, self.convert, self.skippable)
+
+    def convert(self, image: Image.Image) -> Tensor:
+        """Return the tensor of an image opened by Pillow."""
+        image = eight_bit(ImageOps.exif_transpose(image), self.channels)
+        pixels = square(image, self.size, self.crop, Image.Resampling.BICUBIC)
+        return torch.from_numpy(pixels).reshape(self.size, self.size, self.channels).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class SquareMask:
+    """Read a black and white file as bool `(1, size, size)`, white is true; framed as SquareImage does, by nearest."""
+
+    size: int
+    crop: int | None = None
+
+    def __call__(self, path: Path) -> Tensor:
+        """Return the mask in file `path`; UserError names a file that cannot be read, or is not black and white."""
+        return decoded(path, self.convert)
+
+    def convert(self, image: Image.Image) -> Tensor:
+        """Return the tensor of an image opened by Pillow."""
+        image = eight_bit(ImageOps.exif_transpose(image), channels=1)
+        brightest = np.asarray(image).max()
+        if 0 < brightest < HALF:  # such as 0 and 1, which would all be black
+            raise ValueError(f"a mask is black and white, 0 and 255, and the brightest pixel is {brightest}")
+        return torch.from_numpy(square(image, self.size, self.crop, Image.Resampling.NEAREST) >= HALF)[None]
+
+
+@dataclass(frozen=True)
+class SquareMap:
+    """Read a file whose grey levels or palette indices are classes as uint8 `(size, size)`, int64 of 16 bits.
+
+    Framed as SquareImage does, by nearest.
+    """
+
+    size: int
+    crop: int | None = None
+
+    def __call__(self, path: Path) -> Tensor:
+        """Return the map in file `path`; UserError names a file that cannot be read, or holds colours."""
+        return decoded(path, self.convert)
+
+    def convert(self, image: Image.Image) -> Tensor:
+        """Return the tensor of an image opened by Pillow."""
+        image = ImageOps.exif_transpose(image)
+        if image.mode not in ("1", "L", "P", "I", "I;16"):
+            raise ValueError(f"a label map has one number a pixel, and this is an image of mode {image.mode}")
+        classes = square(image, self.size, self.crop, Image.Resampling.NEAREST)
+        return torch.from_numpy(classes.astype(np.uint8 if image.mode in ("1", "L", "P") else np.int64))
+
+
+def decoded(path: Path, convert: Callable[[Image.Image], Tensor], skippable: bool = False) -> Tensor:
+    """Return what `convert` makes of the image in file `path`; UserError names a file that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return convert(image)
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
+        raise unreadable(path, error, skippable) from error
+
+
+def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resampling) -> np.ndarray:
+    """Return the pixels of the centre square, of at most `crop` pixels a side, resized to `size`."""
+    if crop is not None:
+        image = centre(image, min(crop, *image.size))
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return np.array(image.resize((size, size), filter, box=(left, top, left + side, top + side)))
+
+
+def centre(image: Image.Image, side: int) -> Image.Image:
+    """Return the centre square of `side` whole pixels."""
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def unreadable(path: Path, error: Exception, skippable: bool = False) -> UserError:
+    """Return the error for a file that no decoder can make sense of; `skippable` where data.on_error=skip helps."""
+    ways = "repair or remove it" + ", or set data.on_error=skip to leave out such files" * skippable
+    return UserError(f"Image {path} cannot be read ({type(error).__name__}: {error}); {ways}.")
+
+
+def eight_bit(image: Image.Image, channels: int) -> Image.Image:
+    """Return `image` in mode L or RGB; transparency is laid on white, 16 bits are scaled to 8."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def resize(images: Tensor, size: int, chunk: int = 4096) -> Tensor:
+    """Return uint8 images `(N, C, H, W)` as `(N, C, size, size)`, antialiased bicubic."""
+    if images.shape[-2:] == (size, size):
+        return images
+    parts = (functional.interpolate(c, (size, size), mode="bicubic", antialias=True) for c in images.split(chunk))
+    return torch.cat(list(parts))
+
+
+def resize_nearest(values: Tensor, size: int) -> Tensor:
+    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` resized to `size`: the pixels under the new centres."""
+    rows, columns = ((2 * torch.arange(size) + 1) * side // (2 * size) for side in values.shape[-2:])
+    return values[..., rows[:, None], columns]
+
+
+def set_channels(images: Tensor, channels: int) -> Tensor:
+    """Return uint8 `(N, 1 or 3, H, W)` as `(N, channels, H, W)`: grey repeated, or colour to luma (ITU-R 601)."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1)
+    luma = torch.tensor(LUMA)
+    parts = [torch.einsum("nchw,c->nhw", c.float(), luma).round().byte() for c in images.split(4096)]
+    return torch.cat(parts)[:, None]

@@ -1,0 +1,119 @@
+"""Which samples make up which batch: a function of (seed, samples consumed, process) alone, to be taken up anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_lightning.errors import UserError
+from gan_lightning.streams import generator as random_stream
+
+
+class GlobalBatches:
+    """The rows of this process of every global batch; as an iterable, a batch sampler for torch's DataLoader.
+
+    A pass is a permutation of the images keyed (seed, name, number of the pass). An epoch is one pass, whose last
+    incomplete batch is dropped. Process `rank` takes rows [rank * b, (rank + 1) * b) of each batch,
+    b = batch_size / world_size. With `mirror` an image is mirrored with probability 1/2, also keyed: index
+    i + num_images stands for the mirrored image i.
+
+    position: returns the iteration to continue from; asked at each `iter()`, which yields the rest of that epoch.
+    name: of the source, which sets its order apart from those of others; "" for the first.
+    batches: of an epoch that a longer source sets. Passes then follow each other without a gap, across batches and
+    epochs: images consumed, iteration * batch_size, say which pass it is and where in it.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        batch_size: int,
+        seed: int,
+        mirror: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        position: Callable[[], int] = lambda: 0,
+        name: str = "",
+        batches: int | None = None,
+    ) -> None:
+        if batch_size % world_size:
+            raise UserError(
+                f"data.batch_size={batch_size} is the batch of all processes and cannot be divided among {world_size}; "
+                f"take {max(batch_size // world_size, 1) * world_size}."
+            )
+        if num_images < batch_size and batches is None:
+            raise UserError(f"{num_images} images do not fill a batch; set data.batch_size to at most {num_images}.")
+        self.num_images, self.batch_size, self.seed, self.mirror = num_images, batch_size, seed, mirror
+        self.rank, self.world_size, self.position = rank, world_size, position
+        self.name, self.batches = name, batches
+
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        return self.num_images // self.batch_size if self.batches is None else self.batches
+
+    def order(self, number: int) -> Tensor:
+        """Return the images `(num_images,)` of pass `number` over all processes, mirrored ones raised by num_images."""
+        stream = random_stream(self.seed, "data", *([self.name] if self.name else []), number)
+        order = torch.randperm(self.num_images, generator=stream)
+        if self.mirror:  # drawn after the order, which therefore is the same with and without mirroring
+            order += self.num_images * torch.randint(2, (self.num_images,), generator=stream)
+        return order
+
+    def epoch(self, epoch: int) -> Tensor:
+        """Return the indices `(len(self), batch_size / world_size)` of this process in `epoch`."""
+        size = len(self) * self.batch_size
+        rows = self.order(epoch)[:size] if self.batches is None else self._consumed(epoch * size, (epoch + 1) * size)
+        return rows.view(len(self), self.world_size, -1)[:, self.rank]
+
+    def rest(self) -> Tensor:
+        """Return the rows of `epoch(...)` from the current position on."""
+        epoch, offset = divmod(self.position(), len(self))
+        return self.epoch(epoch)[offset:]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.rest().tolist())
+
+    def _consumed(self, start: int, stop: int) -> Tensor:
+        """Return what is consumed after `start` images up to `stop`, of passes without a gap between them."""
+        passes = range(start // self.num_images, -(-stop // self.num_images))
+        first = passes.start * self.num_images
+        return torch.cat([self.order(number) for number in passes])[start - first : stop - first]
+
+
+class JointBatches:
+    """The orders of several sources side by side: rows of a batch are `(N, sources)`.
+
+    orders: of one batch size and as many batches an epoch.
+    """
+
+    def __init__(self, orders: Sequence[GlobalBatches]) -> None:
+        self.orders, self.mirror = list(orders), orders[0].mirror
+
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        return len(self.orders[0])
+
+    def rest(self) -> Tensor:
+        """Return the rows `(batches, N, sources)` from the current position on."""
+        return torch.stack([order.rest() for order in self.orders], dim=2)
+
+    def __iter__(self) -> Iterator[list[list[int]]]:
+        return iter(self.rest().tolist())
+
+
+def joint(
+    counts: dict[str, int], batch_size: int, seed: int, mirror: bool = False, **process: Any
+) -> GlobalBatches | JointBatches:
+    """Return the orders of sources of `counts` samples by name: the longest sets the epoch, shorter ones wrap.
+
+    process: rank, world_size and position, as of GlobalBatches.
+    """
+    longest = max(counts.values())
+    epoch = len(GlobalBatches(longest, batch_size, seed, **process))
+    orders = [
+        GlobalBatches(count, batch_size, seed, mirror, name=name, batches=epoch if count < longest else None, **process)
+        for name, count in counts.items()
+    ]
+    return JointBatches(orders) if len(orders) > 1 else orders[0]

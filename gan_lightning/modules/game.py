@@ -1,0 +1,305 @@
+"""What every game is to Lightning: players, their phases, and how an iteration is played, whoever plays in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_lightning.contracts import ROLES
+from gan_lightning.data.degradations import degrade, training_rows
+from gan_lightning.data.prepare import prepare
+from gan_lightning.errors import UserError
+from gan_lightning.modules.duel import Duel, DuelLoss, movers
+from gan_lightning.modules.record import Record
+from gan_lightning.streams import key, reseed_layers
+from gan_lightning.training.average import ExponentialMovingAverage, frozen_copy
+from gan_lightning.training.distributed import (
+    ReplicaStrategy,
+    average_gradients,
+)
+from gan_lightning.training.engine import Engine, Loss, Phase, Terms
+from gan_lightning.training.memory import Networks
+from gan_lightning.training.options import TrainingOptions
+from gan_lightning.training.player import Player, correct_for_lazy_steps
+from gan_lightning.training.step import Rows, Step
+
+OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
+ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)  # Radford et al. 2015
+
+
+class Game(Record):
+    """Players who train against or beside one another.
+
+    A game names its `networks`, says whose parameters each player moves (`moved_by`) and which `phases` an iteration
+    has; with duels among its players most of that follows from `duels`.
+
+    options: how to train, see TrainingOptions.
+    averaged: names of the networks of which a moving average is kept, as `NAME_ema`.
+    optimizer_factories: what builds each player's optimiser from its parameters.
+    intervals: iterations for each step of a player, 1 where it is not named.
+    frozen: modules that stay as they are, parameters and buffers.
+    engine, averages: from the start of the fit.
+    """
+
+    averaged: ClassVar[tuple[str, ...]] = ()
+    options_of: ClassVar[type] = TrainingOptions  # what `**options` are, for whoever checks them
+    engine: Engine
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.options = TrainingOptions(**options)
+        self.optimizer_factories: dict[str, OptimizerFactory] = {}
+        self.intervals: dict[str, int] = {}
+        self.frozen: list[nn.Module] = []
+        self.averages: dict[str, ExponentialMovingAverage] = {}
+
+    # What a game says of itself --------------------------------------------------------------------------------------
+
+    def duels(self) -> list[Duel]:
+        """Return the duels; none by default."""
+        return []
+
+    def moved_by(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that each player moves; those of the duels' roles by default."""
+        moved: dict[str, list[nn.Parameter]] = {}
+        for role in ROLES:
+            for duel in self.duels():
+                moved.setdefault(duel.players[role], []).extend(movers(duel, role))
+        return moved
+
+    def phases(self) -> list[Phase]:
+        """Return the turns of one iteration: the judges' first, since the fakes made for them serve both sides."""
+        names = dict.fromkeys(duel.players[role] for role in reversed(ROLES) for duel in self.duels())
+        return [*(self.turn(name) for name in names), *self.lazy_turns()]
+
+    # Phases of duels -------------------------------------------------------------------------------------------------
+
+    def turn(self, player: str, loss: DuelLoss | None = None, start: int = 0) -> Phase:
+        """Return the main turn of a player in its duels: its side of the loss, head and penalties.
+
+        loss: maps what a duel shows of a step to terms, or yields them; None: the duel's own.
+        """
+        roles = self._roles(player)
+        return Phase(
+            player,
+            {self.players[player]: self.each(player, loss)},
+            self.intervals.get(player, 1),
+            start,
+            frozenset[str]().union(*[duel.differentiates(role) for duel, role in roles]),
+            self._constraints(player),
+            separable=all(duel.separable(role) for duel, role in roles),
+        )
+
+    def each(self, player: str, loss: DuelLoss | None = None) -> Loss:
+        """Return the loss of a player over all duels in which it has a role, to which a game may add its own terms."""
+        roles = self._roles(player)
+
+        def total(step: Step) -> Iterator[Terms]:
+            for duel, role in roles:
+                yield from duel.terms(role, loss, step)
+
+        return total
+
+    def lazy_turns(self) -> list[Phase]:
+        """Return a turn for each lazy penalty."""
+        return [self._lazy(duel, name) for duel in self.duels() for name, p in duel.penalties().items() if p.every > 1]
+
+    def _lazy(self, duel: Duel, name: str) -> Phase:
+        penalty = duel.penalties()[name]
+        player = duel.players[penalty.role]
+        return Phase(
+            duel.named(name),
+            {self.players[player]: partial(duel.lazy_term, name)},
+            penalty.every * self.intervals.get(player, 1),
+            differentiates=duel.wishes([penalty]),
+            constraints=self._constraints(player),
+        )
+
+    def _roles(self, player: str) -> list[tuple[Duel, Any]]:
+        return [(duel, role) for duel in self.duels() for role in ROLES if duel.players[role] == player]
+
+    def _constraints(self, player: str) -> list[Callable[[], None]]:
+        return [constraint for duel, role in self._roles(player) for constraint in duel.constraints(role)]
+
+    # Training --------------------------------------------------------------------------------------------------------
+
+    def keep_averages(self) -> None:
+        """Begin the moving averages of the networks in `averaged`; called at the end of a constructor."""
+        for name in self.averaged:
+            self.register_module(f"{name}_ema", frozen_copy(self.networks()[name]) if self.options.ema_kimg else None)
+
+    def train(self, mode: bool = True) -> Game:
+        """Set training mode; what is frozen stays in evaluation mode, so that no buffer of it moves."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Build the players and return their optimisers."""
+        self.to(memory_format=self.options.memory_format)
+        for network in self.networks().values():
+            network.requires_grad_(True)
+        for module in self.frozen:
+            module.requires_grad_(False)
+        for name, parameters in self.moved_by().items():
+            self.players[name] = self._player(name, [p for p in parameters if p.requires_grad])
+        return [player.optimizer for player in self.players.values()]
+
+    def _player(self, name: str, parameters: list[nn.Parameter]) -> Player:
+        optimizer = self.optimizer_factories.get(name, ADAM)(parameters)
+        penalties = [p for duel, role in self._roles(name) for p in duel.penalties(role).values()]
+        correct_for_lazy_steps(optimizer, [p.every for p in penalties if p.every > 1])
+        return Player(name, parameters, optimizer, self.options.schedule, self.options.beta2_schedule)
+
+    def on_fit_start(self) -> None:
+        """Set up the engine; raises UserError where Lightning's own DDP wrapper would break the game."""
+        strategy = self.trainer.strategy
+        if self.trainer.world_size > 1 and not isinstance(strategy, ReplicaStrategy):
+            raise UserError(
+                f"strategy {type(strategy).__name__} cannot train a GAN, whose players step one at a time: pass "
+                "strategy=gan_lightning.ReplicaStrategy() to the Trainer (trainer=ddp on the command line)."
+            )
+        self.check_parts()
+        self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
+        self._networks, self.batch_fields = Networks(), getattr(self._datamodule, "fields", {})
+        self.engine = self._engine()
+        for name in self.averaged if self.options.ema_kimg else ():
+            self.averages[name] = ExponentialMovingAverage(
+                self.networks()[name],
+                getattr(self, f"{name}_ema"),
+                self.options.ema_kimg * 1000,  # type: ignore[operator]  # not None here
+                self.options.ema_rampup,
+            )
+
+    def _engine(self) -> Engine:
+        optimizers = dict(zip(self.players, self._lightning_optimizers(), strict=True))
+        scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
+
+        def scaled_step(player: Player) -> None:
+            """Step without updating the scaler, which Lightning does after each optimiser: once a phase is right."""
+            optimizers[player.name]._on_before_step()
+            scaler.step(player.optimizer)
+            optimizers[player.name]._on_after_step()
+
+        return Engine(
+            self.phases(),
+            scalars=self.scalars,
+            accumulate=self.options.accumulate,
+            clip_norm=self.options.clip_norm,
+            backward=self._backward,
+            optimizer_step=(lambda player: optimizers[player.name].step()) if scaler is None else scaled_step,
+            after_steps=None if scaler is None else scaler.update,
+            reduce_gradients=average_gradients if self.trainer.world_size > 1 else None,
+            unscale=None if scaler is None else scaler.unscale_,
+        )
+
+    def on_train_start(self) -> None:
+        """Measure the run, which schedules stretch over: now the number of batches is known."""
+        self._total_images = self._length_in_images()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Play one iteration on a batch of fields, such as `image` uint8 `(N, C, H, W)` and `label` `(N,)`."""
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        size = len(next(iter(batch.values())))
+        images = size * world
+        reseed_layers(key(self.options.seed, self.iteration, "layers", rank), self.device)
+        measure = (self.iteration + 1) % self.options.log_every == 0
+        progress = self.images_seen / self._total_images
+        self._follow_schedules(progress)
+        for augment in self._augments().values():
+            augment.begin(self.images_seen, self._total_images)
+        step = Step(
+            self.ready(batch),
+            seed=self.options.seed,
+            iteration=self.iteration,
+            rows=Rows(rank * size, rank * size + size, images),
+            low_precision=self._low_precision,
+            epoch=self.iteration // (self.batches_per_epoch or 1),
+            progress=progress,
+            scalars=self.scalars,
+            networks=self._networks,
+        )
+        self.engine.run(step, measure)
+        for average in self.averages.values():
+            average.update(images, self.images_seen)
+        for prefix, augment in self._augments().items():
+            augment.finish(self.iteration, images)
+            for name, value in augment.scalars().items():
+                self.scalars.add(f"{prefix}{name}", value)
+        self.iteration += 1
+        self.images_seen += images
+        if measure:
+            self.flush()
+
+    def ready(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return this process's rows of a batch as networks take them, with the source that the task makes."""
+        batch = prepare(batch, self.batch_fields, self.options.memory_format)
+        if self.task is None:
+            return batch
+        size, rank = len(batch["image"]), self.trainer.global_rank
+        rows = training_rows(self.options.seed, self.iteration, rank * size, size, self.device)
+        return degrade(batch, self.task, rows)
+
+    def _augments(self) -> dict[str, Any]:
+        return {duel.named(""): duel.augment for duel in self.duels() if duel.augment is not None}
+
+    def _follow_schedules(self, progress: float) -> None:
+        for player in self.players.values():
+            player.set_progress(progress)
+        options = self.options
+        if options.ema_schedule is not None and options.ema_kimg:
+            for average in self.averages.values():
+                average.half_life = 1000 * options.ema_kimg * options.ema_schedule(progress)
+
+    def check_parts(self) -> None:
+        """Raise UserError where parts of the game cannot work together, or on the data."""
+        for duel in self.duels():
+            if duel.augment is not None:
+                duel.augment.check(duel.generator.image_shape)
+            self._check_packs(duel)
+
+    def _check_packs(self, duel: Duel) -> None:
+        """Refuse a batch that a discriminator of packs of images cannot divide."""
+        pack, size = getattr(duel.discriminator, "pack", 1), getattr(self._datamodule, "batch_size", None)
+        pieces = self.trainer.world_size * self.options.accumulate
+        if size is not None and pack > 1 and size % (pack * pieces):
+            raise UserError(
+                f"data.batch_size={size} cannot be divided into packs of {pack} in {pieces} equal parts (processes "
+                f"times model.accumulate): take {max(size // (pack * pieces), 1) * pack * pieces}."
+            )
+
+    @property
+    def _datamodule(self) -> Any:
+        return getattr(self.trainer, "datamodule", None)
+
+    def _length_in_images(self) -> float:
+        """Return the images of the whole run, which schedules stretch over."""
+        epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
+        batch_size = getattr(self._datamodule, "batch_size", 0)
+        lengths = [self.max_kimg * 1000] if self.max_kimg else []
+        lengths += [epochs * batches * batch_size] if epochs > 0 and batch_size else []
+        penalties = [penalty.schedule for duel in self.duels() for penalty in duel.penalties().values()]
+        options = self.options
+        schedules = [options.schedule, options.beta2_schedule, options.ema_schedule, *penalties]
+        if not lengths and any(schedule is not None for schedule in schedules):
+            raise UserError("A schedule needs the run's length: set max_kimg or max_epochs.")
+        return min(lengths, default=float("inf"))
+
+    def _lightning_optimizers(self) -> Sequence[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def _backward(self, loss: Tensor, **options: Any) -> None:
+        """Run backward outside autocast, which PyTorch asks for."""
+        if self._low_precision:
+            with torch.autocast(self.device.type, enabled=False):
+                self.manual_backward(loss, **options)
+        else:
+            self.manual_backward(loss, **options)

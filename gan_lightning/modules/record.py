@@ -1,0 +1,179 @@
+"""What every game is to callbacks, loggers and checkpoints: counters, scores, reports, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.data.degradations import Degradation
+from gan_lightning.data.fields import Field
+from gan_lightning.errors import UserError
+from gan_lightning.hooks import call
+from gan_lightning.inference.former import FORMAT, upgrade
+from gan_lightning.inference.producers import Picture, Producer, chosen, picture
+from gan_lightning.modules import state
+from gan_lightning.modules.loops import go_on_from
+from gan_lightning.networks.base import Generator
+from gan_lightning.training.distributed import broadcast_buffers, mean_over_processes
+from gan_lightning.training.player import Player
+from gan_lightning.training.scalars import Scalars
+
+
+class Record(L.LightningModule):
+    """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
+
+    A game names its networks and its producers, and fills `players`.
+
+    iteration: iterations so far; images_seen: real images that were shown, over all processes.
+    latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
+    best of each.
+    config: the run's resolved configuration as plain containers, None without the command line.
+    protocol: how the scores were measured.
+    max_kimg: the run's length in thousands of images, None where that does not end it.
+    task: makes a source out of each image, None for none; takes_source: the game makes images out of a source.
+    batch_fields: what the batches consist of, as far as the data module says.
+    """
+
+    generator: Generator
+    takes_source: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.iteration = self.images_seen = 0
+        self.latest: dict[str, float] = {}
+        self.scores: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+        self.scored_at: int | None = None
+        self.config: dict[str, Any] | None = None
+        self.protocol: str | None = None
+        self.max_kimg: float | None = None
+        self.task: Degradation | None = None
+        self.batch_fields: Mapping[str, Field] = {}
+        self.scalars = Scalars()
+        self.players: dict[str, Player] = {}
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks by the names under which a checkpoint describes them."""
+        raise NotImplementedError
+
+    # Samples and reports ---------------------------------------------------------------------------------------------
+
+    def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
+        """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
+
+        labels: `(n,)` for a conditional generator, None draws them.
+        raw: use the weights as trained, not their average.
+        """
+        return chosen(self.producers(seed, raw))(start, stop, labels)["images"]
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        """Return what makes samples of stream `seed` by name; the first is evaluated and shown.
+
+        raw: by the weights as trained, not their average.
+        """
+        raise NotImplementedError
+
+    def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
+        """Return by name what to draw of the game as it is now: what its producers make, the first one first.
+
+        rows, columns: of a grid; points: so many where samples are points in the plane.
+        """
+        return {name: picture(made, rows, columns, points) for name, made in self.producers(seed).items()}
+
+    def synchronise_buffers(self) -> None:
+        """Give all processes the same batch-norm statistics; call before they generate together."""
+        broadcast_buffers(self)
+
+    def flush(self) -> dict[str, float]:
+        """Fetch the training scalars gathered so far, tell callbacks and loggers, and return them."""
+        reduce = mean_over_processes if self.trainer.world_size > 1 else None
+        scalars = self.scalars.flush(reduce)
+        if scalars:
+            scalars |= {f"lr/{name}": player.learning_rate for name, player in self.players.items()}
+            self.latest = scalars
+            call(self.trainer, "on_scalars", scalars)
+            self.report(scalars)
+        return self.latest
+
+    def report(self, values: dict[str, float]) -> None:
+        """Send `values` to all loggers at the present `images_seen`; only rank zero's write."""
+        row = {**values, "images_seen": self.images_seen, "epoch": self.trainer.current_epoch}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(row, step=self.images_seen)
+
+    def on_train_end(self) -> None:
+        """Report what the last iterations left."""
+        with torch.no_grad():
+            self.flush()
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Return how many iterations an epoch has, None outside a training."""
+        batches = self._trainer.num_training_batches if self._trainer is not None else None
+        return int(batches) if batches and batches != float("inf") else None
+
+    def network_description(self) -> dict[str, Any]:
+        """Return what another process needs to build the generator and to know what it makes."""
+        data, codes = getattr(self._trainer, "datamodule", None), getattr(self.generator, "codes", None)
+        return {
+            "format": FORMAT,
+            "iteration": self.iteration,
+            "images_seen": self.images_seen,
+            "batches_per_epoch": self.batches_per_epoch,
+            "config": self.config,
+            "scores": dict(self.scores),
+            "best": dict(self.best),
+            "scored_at": self.scored_at,
+            "networks": {name: state.describe(network) for name, network in self.networks().items()},
+            "codes": codes and codes.plain(),
+            "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
+            "protocol": self.protocol,
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the description to the checkpoint."""
+        checkpoint["gan_lightning"] = self.network_description()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
+        if "gan_lightning" not in checkpoint:
+            raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
+        checkpoint.update(upgrade(checkpoint, self._parameter_names()))
+        changed = self.changes(checkpoint)
+        if changed:
+            raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
+        entry = checkpoint["gan_lightning"]
+        self._take_up_counters(entry)
+        go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
+
+    def _parameter_names(self) -> list[list[str]]:
+        """Return for each optimiser the names in the state dict of the parameters of its player's networks."""
+        networks = self.networks().items()
+        return [[f"{player}.{name}" for name, _ in network.named_parameters()] for player, network in networks]
+
+    def changes(self, checkpoint: dict[str, Any]) -> str:
+        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
+        tensors = state.changed_tensors(checkpoint["state_dict"], self.state_dict())
+        if not tensors:
+            return ""
+        keys = state.changed_keys(checkpoint["gan_lightning"]["config"], self.config)
+        more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+        return ", ".join([*keys, *tensors[:3]]) + more
+
+    def take_over(self, checkpoint: dict[str, Any]) -> None:
+        """Load the tensors that fit, and the counters."""
+        mine = self.state_dict()
+        fitting = {n: t for n, t in checkpoint["state_dict"].items() if n in mine and mine[n].shape == t.shape}
+        self.load_state_dict(fitting, strict=False)
+        self._take_up_counters(checkpoint["gan_lightning"])
+
+    def _take_up_counters(self, entry: dict[str, Any]) -> None:
+        self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
+        self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
+        self.scored_at = entry.get("scored_at")

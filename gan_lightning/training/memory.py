@@ -1,0 +1,192 @@
+"""Values of one iteration, each made once and forgotten when a network that it came from moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+Parameters = frozenset[int]
+"""Parameters by their ids, such as those that a phase moves."""
+
+
+def identities(parameters: Iterable[nn.Parameter]) -> Parameters:
+    """Return the set of `parameters` as the memory knows them."""
+    return frozenset(map(id, parameters))
+
+
+class Networks:
+    """Knows whose parameters are whose; kept from step to step, for asking a network costs as much as a small layer."""
+
+    def __init__(self) -> None:
+        self._own: dict[Any, Parameters] = {}
+        self._answers: dict[tuple[Any, Parameters], bool] = {}
+
+    def has(self, network: Any, parameters: Parameters) -> bool:
+        """Return whether `network` has any of `parameters`; a plain function has none."""
+        question = network, parameters
+        if question not in self._answers:
+            self._answers[question] = not parameters.isdisjoint(self._parameters(network))
+        return self._answers[question]
+
+    def _parameters(self, network: Any) -> Parameters:
+        if network not in self._own:
+            self._own[network] = identities(network.parameters() if isinstance(network, nn.Module) else ())
+        return self._own[network]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A value, and what it came from.
+
+    networks: that were run for it, directly or through other values.
+    live: those of them whose parameters its graph reaches.
+    turn: the only turn in which it counts, None for all of the iteration.
+    """
+
+    value: Any
+    networks: frozenset[Any]
+    live: frozenset[Any]
+    turn: int | None
+
+
+@dataclass
+class Record:
+    """What was seen while a value was being made."""
+
+    networks: set[Any] = field(default_factory=set)
+    turn: int | None = None
+
+
+class Memory:
+    """Makes values on demand and keeps them by name.
+
+    Which networks a value hangs on is recorded while it is made, by `ran`, and by reading other values. It serves again
+    as long as none of these has moved and its graph reaches just those that move now: nobody gets a graph through
+    frozen parameters where gradients are wanted, or one whose gradients nobody wants.
+
+    networks: knows whose parameters are whose.
+    """
+
+    def __init__(self, networks: Networks | None = None) -> None:
+        self.networks = networks or Networks()
+        self.movers: Parameters = frozenset()
+        self.turn = 0
+        self._kept: dict[str, list[Made]] = {}
+        self._records: list[Record] = []
+
+    def begin(self, movers: Parameters) -> None:
+        """Begin a turn in which `movers` move; forget what counted in the last one alone."""
+        self.movers, self.turn = movers, self.turn + 1
+        self._forget(lambda made: made.turn is not None)
+
+    def ran(self, network: Any) -> None:
+        """Note that `network` runs for the value that is being made, if one is."""
+        if self._records:
+            self._records[-1].networks.add(network)
+
+    def get(self, name: str, make: Callable[[], Any], this_turn: bool = False) -> Any:
+        """Return the value called `name`, made by `make` where it is not there.
+
+        this_turn: what is made differs from turn to turn, as augmented images do; so does all that comes of it.
+        """
+        found = self._find(name)
+        if found is None:
+            found = self._keep(name, self._make(make, this_turn))
+        self._read(found)
+        return found.value
+
+    def ahead(self, name: str, make: Callable[[], Any], coming: Iterable[nn.Parameter], later: Parameters) -> Any:
+        """Return a tensor for this turn; where it hangs only on networks that move later, make their graph with it.
+
+        So one forward serves this turn, which gets it without a graph, and the later one.
+
+        coming: the parameters that later turns of this iteration move; `later`: the same as the memory knows them.
+        """
+        found = self._find(name)
+        if found is None:
+            with trainable(coming), self._also_moving(later):
+                made = self._make(make, False)
+            here = frozenset(network for network in made.live if self.networks.has(network, self.movers))
+            if made.live and not here:
+                self._keep(name, made)
+                made = Made(made.value.detach(), made.networks, here, made.turn)
+            found = self._keep(name, Made(made.value, made.networks, here, made.turn))
+        self._read(found)
+        return found.value
+
+    def spent(self) -> None:
+        """Forget the values whose graphs reach what moves now: a backward has used them up."""
+        self._forget(lambda made: any(self.networks.has(network, self.movers) for network in made.live))
+
+    def moved(self, parameters: Parameters) -> None:
+        """Forget what came from networks with any of `parameters`, which have just changed.
+
+        Raises RuntimeError while a value is being made: it would be of networks before and after the move.
+        """
+        if self._records:
+            raise RuntimeError("A network moved while a value was made with it: make all values before any step.")
+        self._forget(lambda made: any(self.networks.has(network, parameters) for network in made.networks))
+
+    def without(self, networks: Iterable[Any]) -> Memory:
+        """Return a memory of its own that begins with what did not come from `networks`."""
+        copy, left_out = Memory(self.networks), frozenset(networks)
+        copy.movers, copy.turn = self.movers, self.turn
+        kept = {name: [m for m in made if left_out.isdisjoint(m.networks)] for name, made in self._kept.items()}
+        copy._kept = {name: made for name, made in kept.items() if made}
+        return copy
+
+    def _find(self, name: str) -> Made | None:
+        return next((made for made in self._kept.get(name, ()) if self._serves(made)), None)
+
+    def _serves(self, made: Made) -> bool:
+        now = made.turn in (None, self.turn)
+        return now and all(self.networks.has(n, self.movers) == (n in made.live) for n in made.networks)
+
+    def _make(self, make: Callable[[], Any], this_turn: bool) -> Made:
+        record = Record(turn=self.turn if this_turn else None)
+        self._records.append(record)
+        try:
+            value = make()
+        finally:
+            self._records.pop()
+        live = frozenset(network for network in record.networks if self.networks.has(network, self.movers))
+        return Made(value, frozenset(record.networks), live, record.turn)
+
+    def _keep(self, name: str, made: Made) -> Made:
+        self._kept.setdefault(name, []).insert(0, made)
+        return made
+
+    def _read(self, made: Made) -> None:
+        """Let the value that is being made hang on all that `made` hangs on."""
+        if self._records:
+            self._records[-1].networks |= made.networks
+            self._records[-1].turn = self._records[-1].turn if made.turn is None else made.turn
+
+    def _forget(self, condition: Callable[[Made], bool]) -> None:
+        kept = {name: [made for made in several if not condition(made)] for name, several in self._kept.items()}
+        self._kept = {name: several for name, several in kept.items() if several}
+
+    @contextmanager
+    def _also_moving(self, parameters: Parameters) -> Iterator[None]:
+        movers, self.movers = self.movers, self.movers | parameters
+        try:
+            yield
+        finally:
+            self.movers = movers
+
+
+@contextmanager
+def trainable(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Let frozen parameters record a graph for a moment."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
