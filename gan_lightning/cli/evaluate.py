@@ -29,7 +29,7 @@ NUMBERS = {
     "image_size": (int, 1),
     "raw": (bool, 0),
 }
-OF_GENERATORS = ("num_fakes", "split", "seed", "raw", "data")
+OF_GENERATORS = ("num_fakes", "split", "seed", "raw", "data", "network")
 OF_FOLDERS = ("image_size",)
 
 
@@ -95,7 +95,8 @@ def _generators(cfg: DictConfig) -> TrainedGenerators:
     options = {name: cfg[name] for name in ("num_fakes", "split", "seed", "batch_size", "raw", "device")}
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted)
     data = None if cfg.data is None else build(cfg.data)
-    return TrainedGenerators(_metrics(cfg), data, _extractor(cfg), trusted=trusted, **options)
+    options |= {"trusted": trusted} | ({} if cfg.network is None else {"network": str(cfg.network)})
+    return TrainedGenerators(_metrics(cfg), data, _extractor(cfg), **options)
 
 
 def _one(cfg: DictConfig, found: Found) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def generate(cfg: DictConfig) -> Path:
     if cfg.export and (asked := [*(name for name in ("label", "code") if cfg[name] is not None), *_options(cfg)]):
         raise UserError(f"export={cfg.export} writes the generator as it is: leave out {', '.join(asked)}.")
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted or ())
-    loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device)
+    network = None if cfg.network is None else str(cfg.network)
+    loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device, network)
     print(loaded)
     path = _export(cfg, loaded) if cfg.export else _samples(cfg, loaded)
     print(f"{cfg.export or f'{cfg.n} samples'}: {path.resolve()}")

@@ -15,6 +15,7 @@ from gan_lightning.evaluation.evaluation_callback import Published
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.selection import built
 from gan_lightning.inference.load import LoadedGenerator, load
+from gan_lightning.inference.read import GENERATOR
 from gan_lightning.metrics.base import Extractor, MetricFactory
 from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.inception import Inception
@@ -29,7 +30,7 @@ class TrainedGenerators:
     """Measures checkpoints; what is None here, the first of them decides by the configuration of its training.
 
     metrics, data, extractor, num_fakes, split, seed, batch_size, raw: see Evaluator.
-    trusted, device: see inference.load; trusted names may stand in a checkpoint's configuration, too.
+    trusted, device, network: see inference.load; trusted names may stand in a checkpoint's configuration, too.
 
         generators = TrainedGenerators(num_fakes=10_000)
         generators.load("outputs/RUN")
@@ -54,17 +55,18 @@ class TrainedGenerators:
         raw: bool = False,
         trusted: Iterable[Factory | str] = (),
         device: str | torch.device = "cpu",
+        network: str = GENERATOR,
     ) -> None:
         self._metrics, self._data, self._extractor = metrics, data, extractor
         self._chosen = {"num_fakes": num_fakes, "split": split, "seed": seed}
         self._options: dict[str, Any] = {"batch_size": batch_size, "raw": raw}
-        self.raw, self.trusted, self.device = raw, list(trusted), device
+        self.raw, self.trusted, self.device, self.network = raw, list(trusted), device, network
         self._first: Saved | None = None
         self._evaluators: dict[tuple[bool, ...], Evaluator] = {}
 
     def load(self, path: Path | str) -> LoadedGenerator:
         """Return the generator at `path`; UserError where it does not go with the data, or with the first one's."""
-        loaded = load(path, self.trusted, self.raw, self.device)
+        loaded = load(path, self.trusted, self.raw, self.device, self.network)
         saved = Saved(loaded, self.trusted)
         if self._first is None:
             self._take(saved)

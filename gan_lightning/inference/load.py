@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, SupportsIndex, cast
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference.producers import Samples
-from gan_lightning.inference.read import Stored, read
+from gan_lightning.inference.read import GENERATOR, Stored, read
 from gan_lightning.inference.rebuild import build, build_discriminator, fill, load_discriminator
 from gan_lightning.inference.sampler import Options, Sampler
 from gan_lightning.networks.base import Generator
@@ -28,7 +28,7 @@ def load(
     trusted: Iterable[Factory | str] = (),
     raw: bool = False,
     device: str | torch.device = "cpu",
-    network: nn.Module | None = None,
+    network: str | nn.Module | Mapping[str, nn.Module] | None = GENERATOR,
 ) -> LoadedGenerator:
     """Return the trained generator at `path`: a checkpoint, an exported generator.safetensors, or a run's folder.
 
@@ -38,13 +38,23 @@ def load(
     trusted: your own generator classes (or their dotted names, which are then imported) that the file may name.
     raw: the weights as trained, not their moving average.
     device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the fastest there is.
-    network: an instance to fill, for a class that the file cannot describe.
-    Raises UserError for a file that is not there, not ours, damaged, or not trusted.
+    network: the name of the one to load where the file holds several; or an instance to fill, for a class that the file
+        cannot describe: of the generator, or by its name, as {"decoder": MyDecoder()}.
+    Raises UserError for a file that is not there, not ours, damaged, or not trusted, and for a name that is not in it.
     """
     place = choose_device(device)
-    stored, known = read(path, raw), trust(trusted)
-    filled = build(stored, known) if network is None else fill(stored, network)
+    name, instance = _name_and_instance(network)
+    stored, known = read(path, raw, name), trust(trusted)
+    filled = build(stored, known) if instance is None else fill(stored, instance)
     return LoadedGenerator(filled, stored, known, raw).to(place)
+
+
+def _name_and_instance(network: str | nn.Module | Mapping[str, nn.Module] | None) -> tuple[str, nn.Module | None]:
+    if isinstance(network, Mapping) and not isinstance(network, nn.Module):
+        if len(network) != 1:
+            raise UserError(f"load takes one network, and network={{...}} has {len(network)}: name one.")
+        return next(iter(network.items()))
+    return (GENERATOR, network) if isinstance(network, nn.Module) else (network or GENERATOR, None)
 
 
 def choose_device(name: str | torch.device) -> torch.device:
@@ -81,10 +91,14 @@ class LoadedGenerator:
         if lacking:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
         self.network = cast(Generator, network)
-        self.network.codes = _codes(stored, self.network.latent_dim)
+        codes = self.network.codes = _codes(stored, self.network.latent_dim)
         self.path, self._trusted = stored.path, trusted or {}
         self._samplers: dict[Options, Sampler] = {}
-        self.description: dict[str, Any] = {**stored.description, "network": stored.network}
+        self.description: dict[str, Any] = {
+            **stored.description,
+            "network": stored.network,
+            "codes": codes and codes.plain(),
+        }
         self.config: dict[str, Any] | None = stored.description.get("config")
         model = (self.config or {}).get("model") or {}
         self.averaged = not raw and bool(model.get("ema_kimg", True))
@@ -209,8 +223,8 @@ class LoadedGenerator:
 
 
 def _codes(stored: Stored, latent_dim: int) -> LatentCodes | None:
-    """Return the codes that the file tells of; what it tells is foreign data."""
-    told = stored.description.get("codes")
+    """Return the codes that the file tells of, the generator's; what it tells is foreign data."""
+    told = stored.description.get("codes") if stored.name == GENERATOR else None
     if told is None:
         return None
     try:

@@ -11,20 +11,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference.former import check_format, upgrade
 
 CANDIDATES = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt", "generator.safetensors")
+GENERATOR = "generator"  # the network that is meant where none is named
 Tensors = dict[str, Tensor]
 
 
 class Stored(NamedTuple):
-    """What a file says of a generator: `network` is `{"_target_": name, **arguments}`, or None if not recorded."""
+    """What a file says of a network, called `name` there.
+
+    network: `{"_target_": name of its class, **arguments}`, or None if not recorded.
+    """
 
     path: Path
     network: dict[str, Any] | None
     tensors: Tensors
     description: dict[str, Any]
+    name: str = GENERATOR
 
     @property
     def target(self) -> str | None:
@@ -48,22 +53,26 @@ def locate(path: Path | str) -> Path:
     raise UserError(f"The folder {path} holds no generator: looked for {', '.join(CANDIDATES)}.")
 
 
-def read(path: Path | str, raw: bool = False) -> Stored:
+def read(path: Path | str, raw: bool = False, network: str = GENERATOR) -> Stored:
     """Read a checkpoint, a run's folder or an exported generator; raise UserError for anything else.
 
-    raw: the weights as trained, not their moving average.
+    raw: the weights as trained, not their moving average. network: which of the checkpoint's networks, by its name.
     """
     path = locate(path)
-    return _read_safetensors(path, raw) if path.suffix == ".safetensors" else _stored(path, _checkpoint(path), raw)
+    if path.suffix != ".safetensors":
+        return _stored(path, _checkpoint(path), raw, network)
+    if network != GENERATOR:
+        raise UserError(f"{path} holds one network only: leave network={network} out, or give the run's .ckpt file.")
+    return _read_safetensors(path, raw)
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's whole training state; raise UserError for a file whose generator `read` would refuse.
+    """Read a checkpoint's whole training state; raise UserError for a file whose first network `read` would refuse.
 
     The optimisers' states are left out where the checkpoint is of a former format (see `upgrade`).
     """
     checkpoint = _checkpoint(path)
-    _stored(path, checkpoint, raw=False)
+    _stored(path, checkpoint, False, next(iter(_networks(checkpoint)), GENERATOR))
     return checkpoint
 
 
@@ -72,10 +81,9 @@ def read_discriminator(path: Path) -> Stored:
     if path.suffix == ".safetensors":
         raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
     checkpoint = _checkpoint(path)
-    description, state = checkpoint["gan_lightning"], checkpoint["state_dict"]
-    tensors = _starting_with("discriminator.", state)
-    networks = description["networks"] if _is_dict(description, "networks") else {}
-    stored = Stored(path, networks.get("discriminator"), tensors, description)
+    tensors = _starting_with("discriminator.", checkpoint["state_dict"])
+    network = _networks(checkpoint).get("discriminator")
+    stored = Stored(path, network, tensors, checkpoint["gan_lightning"], "discriminator")
     if not tensors or stored.target is None:
         raise UserError(
             f"{path} has no discriminator that can be built again, and rejection and langevin_steps need one: leave "
@@ -92,11 +100,20 @@ def _upgraded(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
     return upgrade(checkpoint)
 
 
-def _stored(path: Path, checkpoint: dict[str, Any], raw: bool) -> Stored:
+def _stored(path: Path, checkpoint: dict[str, Any], raw: bool, name: str) -> Stored:
+    for prefix in (f"{name}.",) if raw else (f"{name}_ema.", f"{name}."):
+        if tensors := _starting_with(prefix, checkpoint["state_dict"]):
+            network = _networks(checkpoint).get(name)
+            return Stored(path, network, tensors, checkpoint["gan_lightning"], name)
+    others = [] if name in _networks(checkpoint) else [*_networks(checkpoint)]
+    choose = f"; choose one of {suggest(name, others)} by network=NAME" if others else ""
+    raise UserError(f"{path} has no {name}: no entry of its 'state_dict' begins with '{name}.'{choose}.")
+
+
+def _networks(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return how each network of a checkpoint is built, by its name."""
     description = checkpoint["gan_lightning"]
-    tensors = _generator_tensors(path, checkpoint["state_dict"], raw)
-    networks = description["networks"] if _is_dict(description, "networks") else {}
-    return Stored(path, networks.get("generator"), tensors, description)
+    return description["networks"] if _is_dict(description, "networks") else {}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
@@ -129,13 +146,6 @@ def torch_load(path: Path) -> Any:
 
 def _corrupt(path: Path) -> UserError:
     return UserError(f"{path} cannot be read as a checkpoint: it is corrupt, cut off, or of another kind.")
-
-
-def _generator_tensors(path: Path, state: dict[str, Any], raw: bool) -> Tensors:
-    for prefix in ("generator.",) if raw else ("generator_ema.", "generator."):
-        if tensors := _starting_with(prefix, state):
-            return tensors
-    raise UserError(f"{path} has no generator: no entry of its 'state_dict' begins with 'generator.'.")
 
 
 def _starting_with(prefix: str, state: dict[str, Any]) -> Tensors:

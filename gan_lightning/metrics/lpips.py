@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Setting
-from gan_lightning.metrics.pairs import PairMetric
+from gan_lightning.metrics.image_pairs import PairMetric
 from gan_lightning.metrics.weights import fetched
 
 Backbone = Literal["alex", "vgg", "squeeze"]

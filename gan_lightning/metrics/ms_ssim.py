@@ -9,7 +9,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Setting
-from gan_lightning.metrics.pairs import PairMetric
+from gan_lightning.metrics.image_pairs import PairMetric
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11  # pixels, sigma 1.5

@@ -129,16 +129,16 @@ def test_mistakes(ckpt: Path, override: str, words: str) -> None:
 def test_trusted_names_on_the_command_line(
     saved: Save, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "atelier.py").write_text(
+    (tmp_path / "workbench.py").write_text(
         "from gan_lightning.networks.dcgan import DCGANGenerator\nclass Mine(DCGANGenerator): pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    import atelier
+    import workbench
 
-    ckpt = saved(checkpoint(atelier.Mine(8, 1, latent_dim=4, width=4)))
-    with pytest.raises(UserError, match=r"trusted=\[atelier.Mine\]"):
+    ckpt = saved(checkpoint(workbench.Mine(8, 1, latent_dim=4, width=4)))
+    with pytest.raises(UserError, match=r"trusted=\[workbench.Mine\]"):
         run(f"ckpt={ckpt}", f"out={tmp_path}/a.png")
-    assert run(f"ckpt={ckpt}", f"out={tmp_path}/a.png", "trusted=[atelier.Mine]").is_file()
+    assert run(f"ckpt={ckpt}", f"out={tmp_path}/a.png", "trusted=[workbench.Mine]").is_file()
 
 
 def test_the_command_takes_the_options_of_sampling(ckpt: Path) -> None:

@@ -20,9 +20,9 @@ from torchmetrics.functional.image import (
 from gan_lightning.errors import UserError
 from gan_lightning.metrics import lpips, weights
 from gan_lightning.metrics.base import Setting, named_values
+from gan_lightning.metrics.image_pairs import PairMetric, pairs_within
 from gan_lightning.metrics.lpips import LPIPS, IntraLPIPS, LPIPSDiversity
 from gan_lightning.metrics.ms_ssim import WEIGHTS, IntraMSSSIM, MSSSIMDiversity, options
-from gan_lightning.metrics.pairs import PairMetric, pairs_within
 
 FILE = "alexnet-owt-7be5be79.pth"
 
