@@ -32,13 +32,14 @@ class WeightClipping(Constraint):
                 raise UserError(
                     f"regularizer={name} bounds nothing under the spectral norm in the discriminator "
                     f"({where.partition('.parametrizations')[0]}), which brings its weights to norm 1 whatever their "
-                    "size: drop the regulariser, or use a discriminator without spectral norm."
+                    "size: drop the regulariser, or use a discriminator without spectral norm, as model=wgan has."
                 )
             if isinstance(layer, EqualisedLinear | EqualisedConv2d):
                 raise UserError(
                     f"regularizer={name} clips weights as they are stored, but the equalised learning rate in the "
                     f"discriminator ({where}) stores them near 1 and scales them down in use, so that scores would "
-                    "die: use regularizer=[gradient_penalty], or a discriminator without it."
+                    "die: use regularizer=[gradient_penalty], or a discriminator without it (model=wgan, and "
+                    "conditioning=projection)."
                 )
 
     @torch.no_grad()

@@ -130,7 +130,7 @@ VALUES = {
 CHOICES = {
     "conditioning=projection data=celeba": "cannot train on CelebA, which is unlabelled here: use conditioning=none",
     "conditioning=concat data=ring model=mlp2d": "cannot train on Ring, which is unlabelled",
-    "regularizer=[gradient_penalty]": "set model.discriminator.backbone.norm=layer (or none)",
+    "data.image_size=16 regularizer=[gradient_penalty]": "set model.discriminator.backbone.norm=layer (or none)",
     "metrics=[modes]": "choose data=ring or data=grid, or metrics=[fid,is]",
     "metrics=[fid] extractor=inception": "extractor.weights=PATH, or train without scores by metrics=[]",
     "metrics=[fid] extractor=inception extractor.weights=/nowhere": "extractor.weights=/nowhere is not a file",

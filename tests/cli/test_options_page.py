@@ -27,7 +27,7 @@ def test_every_option_is_named(group: str) -> None:
 def test_what_is_named_is_there() -> None:
     known = {*GROUPS}.union(*map(options, GROUPS)) | {"GROUP", "max_kimg"}
     assert set(re.findall(rf"`({NAME})(?:=\[[\w.,]+\])?`", PAGE)) - known == set()
-    for key in ("real_label", "player"):  # those that a table sets
+    for key in ("real_label", "role"):  # those that a table sets
         assert f"{key}=" in PAGE and any(f"{key}:" in path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
 
 
