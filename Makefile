@@ -1,4 +1,5 @@
-# make train [ARGS="model=mlp data=mnist"]   make test   make check
+# make train [ARGS="model=mlp data=mnist"]   make check
+# make test [ARGS="tests/cli -x"]   in two workers; ARGS="-n 0 --pdb tests/cli/test_train.py" in one process
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -8,7 +9,7 @@ train: install
 	$(BIN)/python train.py $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

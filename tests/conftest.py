@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import os
 from collections.abc import Iterator
@@ -12,14 +13,16 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from filelock import FileLock
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
+from gan_lightning.paths import write_atomically
+
 torch.set_num_threads(1)
+gc.set_threshold(20_000, 20, 20)  # garbage is looked for less often, among half a million objects of imported packages
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +113,8 @@ def fit(module, datamodule, batches=2, max_epochs=1, **options):
 def inception_weights(shared_folder: Path) -> Path:
     """Return a file in the real format: torch-fidelity's own class with seeded random weights."""
     path = shared_folder / "inception.pth"
-    with FileLock(f"{path}.lock"):  # the first worker makes it
-        if not path.exists():
-            torch.save(_seeded_inception(), path)
+    if not path.exists():
+        write_atomically(path, lambda unfinished: torch.save(_seeded_inception(), unfinished))
     return path
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,3 +22,10 @@ def run(words: list[str], folder: Path, status: int = 0, **environment: str) -> 
     )
     assert ended.returncode == status, f"{words}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
     return ended
+
+
+def run_here(main: Callable[[], None], words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the same in this process: a tenth of the CPU time, for what does not need a process of its own."""
+    monkeypatch.setattr(sys, "argv", list(words))
+    monkeypatch.chdir(folder)
+    main()

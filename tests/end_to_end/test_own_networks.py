@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from commands import ROOT, run
+from commands import ROOT, run, run_here
 
 import gan_lightning
+from gan_lightning.cli import train
 from gan_lightning.errors import UserError
 
 NETWORKS = '''
@@ -90,17 +92,29 @@ def command(script: str, folder: Path, *words: str) -> str:
     return ended.stdout
 
 
+@pytest.fixture
+def train_here(studio: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what trains in this process; `command` is a process of its own, and one of the two networks is enough."""
+
+    def start(script: str, folder: Path, *words: str) -> str:
+        run_here(train.main, [script, *words], folder, monkeypatch)
+        return capsys.readouterr().out
+
+    return start
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Painter", "PlainPainter"])
-def test_train_resume_generate_and_load(name: str, studio: Path) -> None:
+def test_train_resume_generate_and_load(name: str, studio: Path, train_here: Callable[..., str]) -> None:
+    start = command if name == "Painter" else train_here
     words = ["--config-dir", "conf", f"model={name.lower()}", "data=digits", "data.image_size=8", "metrics=[]"]
     words += ["trainer=cpu", "logger=[csv]", "callbacks=[checkpoint,limit]", "max_kimg=0.32", "run_dir=run"]
-    said = command("train.py", studio, *words)
+    said = start("train.py", studio, *words)
     assert "generate.py ckpt=run" in said
     first = torch.load(studio / "run/checkpoints/last.ckpt", weights_only=True)
     assert first["gan_lightning"]["images_seen"] == 320
 
-    command("train.py", studio, "--config-dir", "conf", "resume=run", "max_kimg=0.64")
+    start("train.py", studio, "--config-dir", "conf", "resume=run", "max_kimg=0.64")
     last = torch.load(studio / "run/checkpoints/last.ckpt", weights_only=True)
     assert last["gan_lightning"]["images_seen"] == 640 and last["gan_lightning"]["config"]["model"]["d_steps"] == 2
     told = {"_target_": f"atelier.networks.{name}", "image_size": 8, "channels": 1, "width": 8}

@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, run
+from commands import ROOT, run_here
 from PIL import Image
 
-from gan_lightning.cli.train import train
+from gan_lightning.cli.train import main, train
 from gan_lightning.errors import UserError
 
 TINY = [
@@ -153,7 +153,7 @@ class Slow(Callback):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on(uninterrupted, tmp_path):
+def test_a_run_that_was_killed_goes_on(uninterrupted, tmp_path, monkeypatch, capsys):
     (tmp_path / "slow.py").write_text(SLOW)
     words = [*TINY, "max_epochs=3", "+callbacks.slow._target_=slow.Slow", "callbacks.checkpoint.every_kimg=0.64"]
     command = [sys.executable, str(ROOT / "train.py"), *words, "hydra.run.dir=run"]
@@ -164,8 +164,10 @@ def test_a_run_that_was_killed_goes_on(uninterrupted, tmp_path):
         time.sleep(0.05)
     started.send_signal(signal.SIGKILL)
     assert started.wait() == -signal.SIGKILL and state(tmp_path / "run")["gan_lightning"]["iteration"] == 10
-    ended = run([str(ROOT / "train.py"), "resume=run"], tmp_path, **environment | {"SECONDS_A_BATCH": "0"})
-    assert "samples" in ended.stdout
+    monkeypatch.setenv("SECONDS_A_BATCH", "0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run_here(main, ["train.py", "resume=run"], tmp_path, monkeypatch)
+    assert "samples" in capsys.readouterr().out
     assert_same_training(uninterrupted, tmp_path / "run")
     assert rows(tmp_path / "run") == rows(uninterrupted)
 
