@@ -1,10 +1,11 @@
-"""Options that had other names: of a recipe before they were named by their numbers. Who selects one is told the new.
+"""Former names: of options, whose users are told the new ones, and of keys, which the configurations of old runs have.
 
-Only selections need this table. A run's own configuration holds what its options said and no option's name, so old
-runs go on, and are read, as they were.
+A run's own configuration holds what its options said and no option's name, so that only its keys need translation.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 FORMER = {
     "augment": {"ada_r3gan_cifar10": "ada_rising_p0.55", "ada_r3gan_ffhq": "ada_rising_p0.3"},
@@ -41,3 +42,16 @@ FORMER = {
 def now_called(group: str, option: str) -> str | None:
     """Return the name that a group's option has today, None where `option` is no former name."""
     return FORMER.get(group, {}).get(option)
+
+
+KEYS = {("gan_lightning.regularizers.Orthogonal", "player"): "role"}  # (what was built, its key) -> the key today
+
+
+def translated(node: Any) -> Any:
+    """Return a configuration, plain containers, with the keys that its objects have today."""
+    if isinstance(node, list):
+        return [translated(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    target = str(node.get("_target_"))
+    return {KEYS.get((target, str(name)), name): translated(child) for name, child in node.items()}

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
 from gan_lightning.cli.app import first_process
+from gan_lightning.cli.former_options import translated
 from gan_lightning.errors import UserError
 
 SAVED = ".hydra/config.yaml"  # as composed, interpolations intact: an override of a key reaches all that hang on it
@@ -64,6 +65,8 @@ def _saved(folder: Path, composed: DictConfig) -> DictConfig:
         config = OmegaConf.load(path)
     except (YAMLError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a run's configuration: {' '.join(str(error).split())}.") from error
+    if OmegaConf.is_dict(config):
+        config = OmegaConf.create(translated(OmegaConf.to_container(config)))
     missing = [str(name) for name in composed if not OmegaConf.is_dict(config) or name not in config]
     if missing and not NEEDED.isdisjoint(missing):
         raise UserError(f"{path} is no configuration of a run: it has no {missing[0]}.")

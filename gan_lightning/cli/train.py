@@ -23,7 +23,7 @@ from gan_lightning.sweeps.result import leaves_result
 OF_A_RUN = ("checkpoints/last.ckpt", "metrics.csv", "generator.safetensors")
 
 if TYPE_CHECKING:
-    from gan_lightning.modules.gan import GAN
+    from gan_lightning.modules.game import Game
 
 
 @command("train")
@@ -52,6 +52,8 @@ def train(config: DictConfig) -> dict[str, Any]:
             attach(measure, module)
             measure.check()
     start = _start(module, checkpoint, config.strict)
+    if checkpoint is None and config.init_from is not None:
+        _begin_with(module, config.init_from)
     _check_length(build.epochs(config), start)
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
@@ -90,6 +92,11 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
         raise UserError(f"{folder} holds a run already: resume={folder} continues it, run_dir=... starts another.")
     if config.ckpt_path is None:
         return None
+    if config.init_from is not None:
+        raise UserError(
+            "ckpt_path and init_from exclude each other: the first takes up a training with its optimisers and "
+            "counters, the second only weights."
+        )
     path = Path(str(config.ckpt_path)).expanduser()
     if not path.exists():
         raise UserError(f"ckpt_path={path} is not there: give a checkpoint, or the folder of a run.")
@@ -104,7 +111,7 @@ def _write_config(config: DictConfig, folder: Path) -> None:
         write_atomically(folder / resume.SAVED, lambda path: path.write_text(unresolved))
 
 
-def _start(module: GAN, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
+def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
     """Return the training state to start from, None for a fresh one; raise UserError where it does not fit.
 
     Not strict, what fits of a changed architecture is taken over at once, and optimisers start anew.
@@ -126,6 +133,15 @@ def _start(module: GAN, checkpoint: Path | None, strict: bool) -> dict[str, Any]
     return saved
 
 
+def _begin_with(module: Game, path: str) -> None:
+    """Let a new training begin with the weights at `path` that fit, and say which did not."""
+    from gan_lightning.inference.read import read_weights
+
+    lines = module.begin_with(read_weights(str(path)))
+    if first_process():
+        print("\n".join(lines), flush=True)
+
+
 def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
     """Refuse fewer epochs than the training state has; as many as it has are nothing to do, and no mistake."""
     entry = start["gan_lightning"] if start else {}
@@ -134,7 +150,7 @@ def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
         raise UserError(f"max_epochs={epochs} is less than the {done} epochs that are trained already: give more.")
 
 
-def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, start: dict[str, Any] | None) -> None:
+def _fit(trainer: Any, module: Game, data: Any, checkpoint: Path | None, start: dict[str, Any] | None) -> None:
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     try:
@@ -145,11 +161,11 @@ def _fit(trainer: Any, module: GAN, data: Any, checkpoint: Path | None, start: d
         print(f"Nothing was left to train after {module.images_seen:,} images: for more give max_epochs or max_kimg.")
 
 
-def _finish(module: GAN, folder: Path) -> None:
+def _finish(module: Game, folder: Path) -> None:
     """Export the generator and say where everything is."""
     from gan_lightning.inference.export import export_generator
 
-    best = module.generator if module.generator_ema is None else module.generator_ema
+    best: Any = getattr(module, "generator_ema", None) or module.generator
     export_generator(best, folder, module.network_description())
     shown = os.path.relpath(folder)
     shown = shown if not shown.startswith("..") else str(folder)

@@ -76,6 +76,14 @@ def read_state(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def read_weights(path: Path | str) -> Tensors:
+    """Read the weights at `path` by NETWORK.PARAMETER: all networks' as trained, or an exported generator's."""
+    path = locate(path)
+    if path.suffix != ".safetensors":
+        return read_state(path)["state_dict"]
+    return {f"{GENERATOR}.{name}": tensor for name, tensor in read(path).tensors.items()}
+
+
 def read_discriminator(path: Path) -> Stored:
     """Read the discriminator in a checkpoint; raise UserError where there is none, or none that can be built again."""
     if path.suffix == ".safetensors":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from gan_lightning.contracts import ROLES
 from gan_lightning.data.degradations import check_source, degrade, training_rows
 from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
+from gan_lightning.modules import state
 from gan_lightning.modules.duel import Duel, DuelLoss, movers
 from gan_lightning.modules.record import Record
 from gan_lightning.streams import key, reseed_layers
@@ -134,6 +135,33 @@ class Game(Record):
         for name in self.averaged:
             self.register_module(f"{name}_ema", frozen_copy(self.networks()[name]) if self.options.ema_kimg else None)
 
+    def begin_with(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """Load the weights of networks that fit; return in sentences what was taken and what was not.
+
+        Everything else begins anew: optimisers, counters, and the averages, which are copies of the networks.
+
+        tensors: a state dict of a game, NETWORK.PARAMETER. Raises UserError where nothing fits.
+        """
+        prefixes = tuple(f"{name}." for name in self.networks())
+        mine = {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
+        saved = {name: value for name, value in tensors.items() if name.startswith(prefixes)}
+        taken = state.fitting(saved, mine)
+        if not taken:
+            raise UserError("init_from holds no tensor that fits a network of this model: leave it out.")
+        self.load_state_dict(taken, strict=False)
+        for name in self.averaged if self.options.ema_kimg else ():
+            getattr(self, f"{name}_ema").load_state_dict(self.networks()[name].state_dict())
+        return state.told(taken, saved, mine)
+
+    def trained(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that each player moves, less those that are frozen."""
+        frozen = {parameter for module in self.frozen for parameter in module.parameters()}
+        return {player: [p for p in moved if p not in frozen] for player, moved in self.moved_by().items()}
+
+    def _parameter_names(self) -> list[list[str]]:
+        names = {parameter: name for name, parameter in self.named_parameters()}
+        return [[names[parameter] for parameter in moved] for moved in self.trained().values()]
+
     def train(self, mode: bool = True) -> Game:
         """Set training mode; what is frozen stays in evaluation mode, so that no buffer of it moves."""
         super().train(mode)
@@ -147,9 +175,9 @@ class Game(Record):
         for network in self.networks().values():
             network.requires_grad_(True)
         for module in self.frozen:
-            module.requires_grad_(False)
-        for name, parameters in self.moved_by().items():
-            self.players[name] = self._player(name, [p for p in parameters if p.requires_grad])
+            module.requires_grad_(False).eval()
+        for name, parameters in self.trained().items():
+            self.players[name] = self._player(name, parameters)
         return [player.optimizer for player in self.players.values()]
 
     def _player(self, name: str, parameters: list[nn.Parameter]) -> Player:

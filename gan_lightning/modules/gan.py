@@ -8,12 +8,13 @@ from typing import Any, ClassVar, cast
 from torch import nn
 
 from gan_lightning.augment import Augment
+from gan_lightning.errors import UserError
 from gan_lightning.inference.producers import Picture, Producer, Samples, picture_of_codes
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating
 from gan_lightning.modules.duel import Duel, DuelValues
 from gan_lightning.modules.game import ADAM, Game, OptimizerFactory
 from gan_lightning.modules.latent_optimization import LatentOptimization
-from gan_lightning.networks.base import Generator
+from gan_lightning.networks.base import Backbone, Generator
 from gan_lightning.regularizers import Constraint, Regularizer
 from gan_lightning.training.engine import Phase, Terms
 from gan_lightning.training.options import check_counts
@@ -33,6 +34,9 @@ class GAN(Game):
     generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
     latent_optimization: a step that latents take before the generator uses them in training (LOGAN), None for none.
     d_steps: steps of the discriminator for each of the generator.
+    freeze_d: so many of the discriminator's first stages, from the image on, stay as they are. For weights that were
+        trained before, see `init_from`. FreezeD: Mo, Cho and Shin 2020, arXiv 2002.10964. Raises UserError where there
+        are fewer.
     options: how to train, see TrainingOptions: schedules, ema_kimg, accumulate, clip_norm, seed, log_every, ...
     """
 
@@ -51,6 +55,7 @@ class GAN(Game):
         discriminator_optimizer: OptimizerFactory = ADAM,
         latent_optimization: LatentOptimization | None = None,
         d_steps: int = 1,
+        freeze_d: int = 0,
         **options: Any,
     ) -> None:
         check_counts(d_steps=d_steps)
@@ -70,6 +75,7 @@ class GAN(Game):
         self.regularizer_state = self.duel.stateful_regularizers()
         self.optimizer_factories = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.d_steps = self.intervals["generator"] = d_steps
+        self.frozen = first_stages(self.discriminator, freeze_d) if freeze_d else []
         self.keep_averages()
 
     def networks(self) -> dict[str, nn.Module]:
@@ -113,3 +119,20 @@ class GAN(Game):
     def regularizers(self) -> Mapping[str, Regularizer | Constraint]:
         """The regularisers by name."""
         return self.duel.regularizers
+
+
+def first_stages(discriminator: nn.Module, count: int) -> list[nn.Module]:
+    """Return the layers of the first `count` stages of a discriminator; raise UserError where it has fewer."""
+    backbone = getattr(discriminator, "backbone", None)
+    if not isinstance(backbone, Backbone):
+        raise UserError(
+            f"model.freeze_d={count} freezes stages of a backbone, and {type(discriminator).__name__} has none: set it "
+            "to 0, or build the discriminator of a gan_lightning.networks.Backbone and a head."
+        )
+    stages = backbone.stages()
+    if not 0 <= count <= len(stages):
+        raise UserError(
+            f"model.freeze_d={count} is out of range: {type(backbone).__name__} has {len(stages)} stages here: "
+            f"give a whole number from 0 to {len(stages)}."
+        )
+    return [layer for stage in stages[:count] for layer in stage]

@@ -153,9 +153,8 @@ class Record(L.LightningModule):
         go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
 
     def _parameter_names(self) -> list[list[str]]:
-        """Return for each optimiser the names in the state dict of the parameters of its player's networks."""
-        networks = self.networks().items()
-        return [[f"{player}.{name}" for name, _ in network.named_parameters()] for player, network in networks]
+        """Return for each optimiser the names in the state dict of its parameters."""
+        raise NotImplementedError
 
     def changes(self, checkpoint: dict[str, Any]) -> str:
         """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
@@ -168,9 +167,7 @@ class Record(L.LightningModule):
 
     def take_over(self, checkpoint: dict[str, Any]) -> None:
         """Load the tensors that fit, and the counters."""
-        mine = self.state_dict()
-        fitting = {n: t for n, t in checkpoint["state_dict"].items() if n in mine and mine[n].shape == t.shape}
-        self.load_state_dict(fitting, strict=False)
+        self.load_state_dict(state.fitting(checkpoint["state_dict"], self.state_dict()), strict=False)
         self._take_up_counters(checkpoint["gan_lightning"])
 
     def _take_up_counters(self, entry: dict[str, Any]) -> None:

@@ -18,6 +18,11 @@ def changed_tensors(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[s
     return [*sorted(saved.keys() ^ mine.keys()), *(name for name in shared if saved[name].shape != mine[name].shape)]
 
 
+def fitting(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return those tensors of one state dict that another has in the same shape."""
+    return {name: tensor for name, tensor in saved.items() if name in mine and mine[name].shape == tensor.shape}
+
+
 def changed_keys(before: Config | None, now: Config | None) -> list[str]:
     """Return the dotted keys of `model` in which two configurations differ."""
     models = [leaves((config or {}).get("model", {}), "model") for config in (before, now)]
@@ -49,3 +54,20 @@ def describe(network: Any) -> Any:
     if isinstance(network, dict):
         return {str(name): describe(value) for name, value in network.items()}
     return network if isinstance(network, str | int | float | bool) else None
+
+
+def told(taken: dict[str, Tensor], saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[str]:
+    """Return in sentences which tensors of `mine` were `taken` from those `saved`, and which were not, and why."""
+    other = [name for name in saved if name in mine and name not in taken]
+    groups = {
+        "of another shape": [f"{n} is {tuple(saved[n].shape)} there and {tuple(mine[n].shape)} here" for n in other],
+        "not there, as drawn": [name for name in mine if name not in saved],
+        "not used": [name for name in saved if name not in mine],
+    }
+    lines = [f"init_from: {len(taken)} of {len(mine)} tensors were taken over."]
+    return [*lines, *(f"init_from: {len(names)} {what}: {few(names)}." for what, names in groups.items() if names)]
+
+
+def few(names: list[str], most: int = 6) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

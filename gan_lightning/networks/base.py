@@ -84,6 +84,18 @@ class Backbone(Network):
     def initialise_head(self, head: nn.Module) -> None:
         """Initialise the head as the backbone's paper does; nothing by default."""
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the layers from the image on, as they can be frozen: each stage begins with one that has weights.
+
+        A stage is a convolution, a linear layer or a block of them, with the norms and activations that follow it.
+        """
+        stages: list[list[nn.Module]] = []
+        for layer in in_sequence(self):
+            if not stages or any(parameter.ndim > 1 for parameter in layer.parameters()):
+                stages.append([])
+            stages[-1].append(layer)
+        return stages
+
     def packed(self, pack: int) -> Backbone:
         """Return a new backbone like this one, for `pack` images on the channel axis (Lin et al. 2017)."""
         options: dict[str, Any] = {name: value for name, value in self.arguments.items() if name != "_target_"}
@@ -93,6 +105,13 @@ class Backbone(Network):
             raise UserError(f"{type(self).__name__} has no argument channels, so it cannot judge packs: set pack=1.")
         bound.arguments["channels"] *= pack
         return type(self)(*bound.args, **bound.kwargs)
+
+
+def in_sequence(network: nn.Module) -> list[nn.Module]:
+    """Return the parts of `network` in their order, those of a sequence one by one."""
+    several = (nn.Sequential, nn.ModuleList)
+    parts = [child.children() if isinstance(child, several) else [child] for child in network.children()]
+    return [layer for part in parts for layer in part]
 
 
 @dataclass

@@ -104,6 +104,11 @@ class ProGANBackbone(Growing, Backbone):
                 maps = self.blend(self.from_rgb[level - 1](average_pool(images)), maps)
         return self.last(maps) * self.feature_dim**-0.5  # the head's weights have unit variance
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return what each resolution adds, the largest first, then the last layers."""
+        largest_first = zip(reversed(self.from_rgb[1:]), reversed(self.blocks), strict=True)
+        return [*map(list, largest_first), [self.from_rgb[0], self.last]]
+
     def initialise_head(self, head: nn.Module) -> None:
         """Draw the head's weights from N(0, 1)."""
         equalise_head(head)

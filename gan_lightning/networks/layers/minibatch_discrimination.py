@@ -67,6 +67,10 @@ class WithMinibatchDiscrimination(Backbone):
             closeness = size * (closeness - 0.5)
         return torch.cat([features, closeness.to(features.dtype)], dim=1)
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return those of the backbone, then the features' own."""
+        return [*self.backbone.stages(), [self.closeness]]
+
     def initialise_head(self, head: nn.Module) -> None:
         """Initialise the head as the backbone does."""
         self.backbone.initialise_head(head)
