@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -13,13 +14,27 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gan_lightning.callbacks import Limit
-from gan_lightning.cli.objects import build
+from gan_lightning.cli.app import overrides
+from gan_lightning.cli.objects import build, located
+from gan_lightning.cli.values import parameters_of
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluation_callback import EvaluationCallback, Published
 from gan_lightning.evaluation.evaluator import Evaluator
-from gan_lightning.modules.gan import GAN
+from gan_lightning.modules.game import Game
 from gan_lightning.streams import key
 from gan_lightning.training.distributed import ReplicaStrategy
+
+OPTIMIZER = "_optimizer"
+GROUPS = {  # arguments of a game, and the groups that they come from
+    "loss": "loss",
+    "generator_loss": "generator_loss",
+    "regularizers": "regularizer",
+    "augment": "augment",
+    "latent_optimization": "latents",
+    "schedule": "schedule",
+}
+ALWAYS_CHOSEN = ("loss", "generator_loss")  # groups without an option that is none
+NONE = {"regularizer": "[]", "latents": "drawn", "schedule": "constant"}
 
 
 def data(config: DictConfig) -> L.LightningDataModule:
@@ -27,41 +42,63 @@ def data(config: DictConfig) -> L.LightningDataModule:
     return build(config.data)
 
 
-def module(config: DictConfig) -> GAN:
-    """Return the GAN with its loss, regularisers, optimisers and schedule; weights are drawn from the seed."""
+def module(config: DictConfig) -> Game:
+    """Return the game with what its constructor takes of the groups; weights are drawn from the seed.
+
+    Raises UserError for a group that was chosen and that the game does not take.
+    """
+    taken = parameters_of(located("model", config.model._target_))
+    offered: dict[str, Callable[[], Any]] = {
+        "loss": lambda: build(config.loss),
+        "generator_loss": lambda: build(config.generator_loss),
+        "regularizers": lambda: {name: build(node) for name, node in config.regularizer.items()},
+        "augment": lambda: build(config.get("augment")),
+        "latent_optimization": lambda: build(config.get("latents")),
+        "schedule": lambda: build(config.get("schedule")),
+        "clip_norm": lambda: config.optim.clip_norm,
+        "seed": lambda: config.seed,
+        "log_every": lambda: config.log_every,
+        **{
+            name: partial(optimizer, config, name.removesuffix(OPTIMIZER)) for name in taken if name.endswith(OPTIMIZER)
+        },
+    }
+    _check_taken(config, taken, offered)
     torch.manual_seed(key(config.seed, "weights"))
-    gan = build(
-        config.model,
-        loss=build(config.loss),
-        generator_loss=build(config.generator_loss),
-        regularizers={name: build(node) for name, node in config.regularizer.items()},
-        augment=build(config.get("augment")),
-        latent_optimization=build(config.get("latents")),
-        generator_optimizer=optimizer(config, "generator"),
-        discriminator_optimizer=optimizer(config, "discriminator"),
-        schedule=build(config.get("schedule")),
-        clip_norm=config.optim.clip_norm,
-        seed=config.seed,
-        log_every=config.log_every,
-    )
-    gan.max_kimg = config.max_kimg
-    gan.task = build(config.get("task"))
-    gan.config = plain(config)
-    _record_arguments(gan)
-    return gan
+    game = build(config.model, **{name: make() for name, make in offered.items() if name in taken})
+    game.max_kimg = config.max_kimg
+    game.task = build(config.get("task"))
+    game.config = plain(config)
+    _record_arguments(game)
+    return game
 
 
-def _record_arguments(gan: GAN) -> None:
+def _check_taken(config: DictConfig, taken: Collection[str], offered: dict[str, Callable[[], Any]]) -> None:
+    """Refuse a group that has an option which the game would ignore."""
+    chosen = {word.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0] for word in overrides()}
+    for name, group in GROUPS.items():
+        if name in taken or (group not in chosen and (group in ALWAYS_CHOSEN or not offered[name]())):
+            continue
+        way = f"leave {group} out" if group in ALWAYS_CHOSEN else f"use {group}={NONE.get(group, 'none')}"
+        raise UserError(
+            f"{group} has no effect on {config.model._target_.rpartition('.')[2]}, which takes none: {way}, or choose "
+            "another model."
+        )
+
+
+def _record_arguments(game: Game) -> None:
     """Let networks of the user's own without our base class, too, say in a checkpoint how they are built."""
-    for name, network in gan.named_children():
-        node = gan.config["model"].get(name) if gan.config else None
+    for name, network in game.named_children():
+        node = game.config["model"].get(name) if game.config else None
         if isinstance(node, dict) and not hasattr(network, "arguments"):
             vars(network)["arguments"] = {key: value for key, value in node.items() if key != "_convert_"}
 
 
 def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]], Optimizer]:
-    """Return what makes a player's optimiser, tried once: torch judges its arguments only when it is made."""
-    factory = build(config.optim[player])
+    """Return what makes a player's optimiser, tried once: torch judges its arguments only when it is made.
+
+    A player who is not named in `optim` has one like the generator's.
+    """
+    factory = build(config.optim.get(player) or config.optim.generator)
     if "betas" in getattr(factory, "keywords", {}):  # [0, 0.9] is natural to write, and torch takes floats only
         factory.keywords["betas"] = tuple(map(float, factory.keywords["betas"]))
     try:

@@ -61,7 +61,7 @@ def check(config: DictConfig) -> None:
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_values(config, path, node, check_arguments(path, node))
-    for player in ("generator", "discriminator"):
+    for player in dict.fromkeys(("generator", "discriminator", *(n for n, v in config.optim.items() if _is_object(v)))):
         check_optimizer(config, player)
     pairs.check(config)
     check_devices(config.trainer)
@@ -113,6 +113,10 @@ def check_sweep(trainer: DictConfig) -> None:
             f"trainer.devices={trainer.devices} in a sweep needs a process of its own for every job: use "
             "hydra/launcher=processes."
         )
+
+
+def _is_object(node: Any) -> bool:
+    return OmegaConf.is_dict(node) and "_target_" in node
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

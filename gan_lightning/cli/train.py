@@ -162,11 +162,13 @@ def _fit(trainer: Any, module: Game, data: Any, checkpoint: Path | None, start: 
 
 
 def _finish(module: Game, folder: Path) -> None:
-    """Export the generator and say where everything is."""
+    """Export the generator, where there is one, and say where everything is."""
     from gan_lightning.inference.export import export_generator
 
-    best: Any = getattr(module, "generator_ema", None) or module.generator
-    export_generator(best, folder, module.network_description())
+    made = next(iter(module.producers().values()), None)
+    best: Any = None if made is None else made.network
+    if hasattr(best, "latent_dim"):  # what makes images of noise
+        export_generator(best, folder, module.network_description())
     shown = os.path.relpath(folder)
     shown = shown if not shown.startswith("..") else str(folder)
     names = ("samples.png", "samples.gif", "samples", "curves.png", "metrics.csv", "config.yaml", "checkpoints")

@@ -17,7 +17,6 @@ from gan_lightning.inference.former import FORMAT, upgrade
 from gan_lightning.inference.producers import Picture, Producer, chosen, picture
 from gan_lightning.modules import state
 from gan_lightning.modules.loops import go_on_from
-from gan_lightning.networks.base import Generator
 from gan_lightning.training.distributed import broadcast_buffers, mean_over_processes
 from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
@@ -38,7 +37,6 @@ class Record(L.LightningModule):
     batch_fields: what the batches consist of, as far as the data module says.
     """
 
-    generator: Generator
     takes_source: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -120,7 +118,10 @@ class Record(L.LightningModule):
 
     def network_description(self) -> dict[str, Any]:
         """Return what another process needs to build the generator and to know what it makes."""
-        data, codes = getattr(self._trainer, "datamodule", None), getattr(self.generator, "codes", None)
+        data, codes = (
+            getattr(self._trainer, "datamodule", None),
+            getattr(getattr(self, "generator", None), "codes", None),
+        )
         return {
             "format": FORMAT,
             "iteration": self.iteration,
