@@ -11,7 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.cli import pairs
 from gan_lightning.cli.known import check_known
 from gan_lightning.cli.objects import located
 from gan_lightning.cli.values import check_numbers, check_optimizer, check_values, parameters_of
@@ -57,16 +56,58 @@ def check(config: DictConfig) -> None:
     check_strategy(config.trainer)
     if config.resume is None:  # a run's own keys were read when it began, and its file may have them resolved
         check_known(config)
-    pairs.check_points(config)  # first: of points there is no size, which values are checked for
+    check_points(config)  # first: of points there is no size, which values are checked for
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_values(config, path, node, check_arguments(path, node))
     for player in dict.fromkeys(("generator", "discriminator", *(n for n, v in config.optim.items() if _is_object(v)))):
         check_optimizer(config, player)
-    pairs.check(config)
+    check_labels(config)
+    check_injection(config)
     check_devices(config.trainer)
     check_sweep(config.trainer)
     check_writable(config.run_dir)
+
+
+def check_points(config: DictConfig) -> None:
+    """Refuse networks for images on points in the plane, and the other way round."""
+    generator = config.model.get("generator") or {}
+    points, name = _makes_points(config), _data(config)
+    if points and "image_size" in generator:
+        raise UserError(f"The model makes images, but data {name} holds points in the plane: use model=mlp2d.")
+    if not points and str(generator.get("_target_", "")).endswith(".MLP2dGenerator"):
+        raise UserError(f"model=mlp2d makes points in the plane, but data {name} holds images: use model=dcgan, say.")
+
+
+def check_labels(config: DictConfig) -> None:
+    """Refuse labels where the data set has none."""
+    conditioning, classes = config.conditioning, config.data.num_classes
+    if conditioning.get("needs_labels") and not classes:
+        raise UserError(
+            f"conditioning with labels (data.num_classes={classes}) cannot train on {_data(config)}, which is "
+            "unlabelled here: use conditioning=none, or a labelled data set (a folder: data.labels=folders)."
+        )
+
+
+def check_injection(config: DictConfig) -> None:
+    """Refuse conditional batch norm where a network of ours has none; how its classes enter is then its own way."""
+    target = OmegaConf.select(config, "model.generator._target_")
+    if config.conditioning.get("generator_injection") != "batch_norm" or not str(target).startswith("gan_lightning."):
+        return
+    network = located("model.generator", target)
+    if "conditioning" not in parameters_of(network) and not getattr(network, "conditional_batch_norm", False):
+        raise UserError(
+            f"conditioning.generator_injection=batch_norm sets a generator's batch norm by class, which "
+            f"{network.__name__} does not offer: use conditioning=projection or concat, or model=sngan."
+        )
+
+
+def _makes_points(config: DictConfig) -> bool:
+    return hasattr(located("data", config.data._target_), "modes")
+
+
+def _data(config: DictConfig) -> str:
+    return config.data._target_.rpartition(".")[2]
 
 
 def check_trainer_flags(trainer: DictConfig) -> None:
