@@ -138,6 +138,7 @@ class Engine:
         reads = [(player, total) for player, several in totals.items() for total in several]
         for place, (player, total) in enumerate(reads, start=1):
             self._backward(total, inputs=player.parameters, retain_graph=place < len(reads))
+        part.memory.spent()
         return logged
 
     def _totals(self, phase: Phase, part: Step, logged: Terms, player: Player | None = None) -> Iterator[Tensor]:

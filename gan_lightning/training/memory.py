@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -45,12 +45,18 @@ class Made:
     networks: that were run for it, directly or through other values.
     live: those of them whose parameters its graph reaches.
     turn: the only turn in which it counts, None for all of the iteration.
+    parts: other values that it was made of, whose graphs are in its own.
     """
 
     value: Any
     networks: frozenset[Any]
     live: frozenset[Any]
     turn: int | None
+    parts: tuple[Made, ...] = ()
+
+    def with_parts(self) -> set[Made]:
+        """Return the value and all that it was made of."""
+        return {self}.union(*[part.with_parts() for part in self.parts])
 
 
 @dataclass
@@ -59,6 +65,7 @@ class Record:
 
     networks: set[Any] = field(default_factory=set)
     turn: int | None = None
+    parts: list[Made] = field(default_factory=list)
 
 
 class Memory:
@@ -106,21 +113,23 @@ class Memory:
 
         coming: the parameters that later turns of this iteration move; `later`: the same as the memory knows them.
         """
-        found = self._find(name)
+        found = self._find(name) or self._cut(name, self._find_ahead(name, later))
         if found is None:
             with trainable(coming), self._also_moving(later):
                 made = self._make(make, False)
-            here = frozenset(network for network in made.live if self.networks.has(network, self.movers))
-            if made.live and not here:
+            found = self._cut(name, made)
+            if found is not None:
                 self._keep(name, made)
-                made = Made(made.value.detach(), made.networks, here, made.turn)
-            found = self._keep(name, Made(made.value, made.networks, here, made.turn))
+            else:
+                found = self._keep(name, replace(made, live=self._moving(made.networks)))
         self._read(found)
         return found.value
 
     def spent(self) -> None:
-        """Forget the values whose graphs reach what moves now: a backward has used them up."""
-        self._forget(lambda made: any(self.networks.has(network, self.movers) for network in made.live))
+        """Forget the values whose graphs reach what moves now, for a backward used them up, and all that shares these."""
+        everything = [made for several in self._kept.values() for made in several]
+        used = set[Made]().union(*[made.with_parts() for made in everything if self._moving(made.live)])
+        self._forget(lambda made: not used.isdisjoint(made.with_parts()))
 
     def moved(self, parameters: Parameters) -> None:
         """Forget what came from networks with any of `parameters`, which have just changed.
@@ -142,9 +151,23 @@ class Memory:
     def _find(self, name: str) -> Made | None:
         return next((made for made in self._kept.get(name, ()) if self._serves(made)), None)
 
+    def _find_ahead(self, name: str, later: Parameters) -> Made | None:
+        """Return the value that waits for a later turn, if there is one."""
+        with self._also_moving(later):
+            return self._find(name)
+
+    def _cut(self, name: str, made: Made | None) -> Made | None:
+        """Keep a value without its graph, where that reaches only networks that do not move now; else return None."""
+        if made is None or not made.live or self._moving(made.live):
+            return None
+        return self._keep(name, Made(made.value.detach(), made.networks, frozenset(), made.turn))
+
     def _serves(self, made: Made) -> bool:
-        now = made.turn in (None, self.turn)
-        return now and all(self.networks.has(n, self.movers) == (n in made.live) for n in made.networks)
+        return self._moving(made.networks) == made.live
+
+    def _moving(self, networks: Iterable[Any]) -> frozenset[Any]:
+        """Return those of `networks` that move now."""
+        return frozenset(network for network in networks if self.networks.has(network, self.movers))
 
     def _make(self, make: Callable[[], Any], this_turn: bool) -> Made:
         record = Record(turn=self.turn if this_turn else None)
@@ -153,8 +176,7 @@ class Memory:
             value = make()
         finally:
             self._records.pop()
-        live = frozenset(network for network in record.networks if self.networks.has(network, self.movers))
-        return Made(value, frozenset(record.networks), live, record.turn)
+        return Made(value, frozenset(record.networks), self._moving(record.networks), record.turn, tuple(record.parts))
 
     def _keep(self, name: str, made: Made) -> Made:
         self._kept.setdefault(name, []).insert(0, made)
@@ -165,6 +187,7 @@ class Memory:
         if self._records:
             self._records[-1].networks |= made.networks
             self._records[-1].turn = self._records[-1].turn if made.turn is None else made.turn
+            self._records[-1].parts += [made] if made.live else []
 
     def _forget(self, condition: Callable[[Made], bool]) -> None:
         kept = {name: [made for made in several if not condition(made)] for name, several in self._kept.items()}

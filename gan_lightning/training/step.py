@@ -151,7 +151,8 @@ class Step:
         if not exact and copies is None:
             return (network if method == "forward" else getattr(network, method))(*given, **options)
         with torch.autocast(self.device.type, enabled=False):
-            floats = tuple(value.float() if value.is_floating_point() else value for value in given)
+            floats = tuple(map(_single, given))
+            options = {name: _single(value) for name, value in options.items()}
             if copies is None:
                 return getattr(network, method, network)(*floats, **options)  # a forward's own, past any compiler
             named = {f"network.{name}": value for name, value in copies.items()}
@@ -223,6 +224,13 @@ class _Uncompiled(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         return getattr(self.network, self.method)(*inputs, **options)
+
+
+def _single(value: Any) -> Any:
+    """Return a tensor of floats in single precision at least, and anything else as it is."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def joined(parameters: Iterable[nn.Parameter]) -> tuple[nn.Parameter, ...]:
