@@ -9,6 +9,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -102,6 +103,7 @@ def source(config: DictConfig, path: str) -> str:
     return path
 
 
+@cache
 def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Return the arguments of a class or function; those of its base too where a class of ours passes on **options."""
     own = dict(inspect.signature(target).parameters)
@@ -112,6 +114,7 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {**parameters_of(base), **{name: p for name, p in own.items() if p.kind not in passed_on}}
 
 
+@cache
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of a class's or function's arguments, {} where they cannot be evaluated."""
     plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)

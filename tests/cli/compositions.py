@@ -5,7 +5,7 @@ Hydra reads some forty files for one composition, which takes 0.15 s; the option
 
 from __future__ import annotations
 
-import copy
+import pickle
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def choose(group: str, option: str) -> str:
 
 def compose(*overrides: str) -> DictConfig:
     """Return Hydra's composition, a copy of its own for each caller."""
-    return copy.deepcopy(_composed(overrides))
+    return pickle.loads(_pickled(overrides))
 
 
 def exchange(config: DictConfig, group: str, option: str) -> DictConfig:
@@ -41,6 +41,11 @@ def exchange(config: DictConfig, group: str, option: str) -> DictConfig:
     for name in SELECTED_BY.get(group, (group,)):
         config[name] = chosen._get_node(name)  # copied, with its interpolations
     return config
+
+
+@cache
+def _pickled(overrides: tuple[str, ...]) -> bytes:
+    return pickle.dumps(_composed(overrides))  # read several times as fast as deepcopy copies
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from itertools import cycle, islice
 from pathlib import Path
@@ -187,7 +188,7 @@ def test_every_choice_of_a_game_runs(group: str, option: str, run_folder: Path) 
     config = tiny(f"model={model}", "data=digits", "callbacks=[nan_guard]", "logger=[]", exchanged=(group, option))
     if group == "regularizer" and model == "dcgan":
         config.model.discriminator.backbone.norm = "layer"
-    said = refusal(config, run_folder)
+    said = refusal(copy.deepcopy(config), run_folder)
     if said:  # another model's: the test above knows
         assert option in said
     else:

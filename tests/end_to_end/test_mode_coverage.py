@@ -10,10 +10,10 @@ from gan_lightning.cli.train import train
 STUDY = Path(__file__).parents[2] / "experiments" / "mode_coverage" / "run.py"
 SHORT = [
     "data=ring",
-    "data.batch_size=256",
-    "max_kimg=256",
+    "data.batch_size=128",
+    "max_kimg=128",
     "evaluation.every_epochs=null",
-    "evaluation.every_kimg=256",
+    "evaluation.every_kimg=128",
 ]
 
 

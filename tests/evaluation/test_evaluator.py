@@ -254,7 +254,6 @@ def test_rows_go_where_their_metric_is() -> None:
 
 
 def test_what_cannot_be_kept_is_measured_all_the_same(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.mkdir()
     (cache / "rows").write_text("a file where a folder belongs")
     with pytest.warns(UserWarning, match=r"rows/.* cannot be written .*set GAN_LIGHTNING_CACHE=FOLDER"):
         scores = Evaluator(BOTH, TinyData(), LinearExtractor()).evaluate(fakes)

@@ -63,7 +63,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, inception_weights: Path) ->
             train([*TINY, *words, f"run_dir={folder / name}"])
     for name in "AB":
         (folder / name).mkdir()
-        for index in range(7):
+        for index in range(5):
             pixels = torch.randint(256, (12, 12, 3), dtype=torch.uint8)
             Image.fromarray(pixels.numpy()).save(folder / name / f"{index}.png")
     place = folder / "hub/checkpoints" / inception.FILE
