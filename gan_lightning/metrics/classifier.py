@@ -84,7 +84,7 @@ class Classifier(Extractor):
         return self.network[:-1](images)
 
     def trained(self, data: Any, device: torch.device) -> dict[str, Tensor]:
-        """Return the trained weights and "accuracy" from the cache; if they are not there, train now (on one process)."""
+        """Return the trained weights and "accuracy", from the cache or (on one process) trained now."""
         self.check(data)
         identity = f"{data.fingerprint('train')}/{data.num_classes}/{VERSION}/{self.epochs}/{self.seed}"
         path = cache.place("classifiers", identity)
@@ -155,7 +155,7 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 def build(channels: int, classes: int, seed: int) -> nn.Sequential:
-    """Return a network of about 0.2 million weights whose last layer is the linear classifier; `seed` sets the weights."""
+    """Return a network of about 0.2 million weights drawn from `seed`; its last layer is the linear classifier."""
 
     def block(inputs: int, outputs: int, kernel: int = 3) -> list[nn.Module]:
         convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
