@@ -116,7 +116,7 @@ class EvaluationCallback(Callback):
 
 
 def attach(evaluator: Evaluator, module: Game, producer: str | None = None) -> None:
-    """Attach a game's producer to the evaluator: the one called `name`, None for the first."""
+    """Attach a game's producer to the evaluator: the one called `producer`, None for the first."""
     discriminator = getattr(module, "discriminator", None)
     judge = discriminator if isinstance(discriminator, nn.Module) else None
     evaluator.attach(chosen(module.producers(evaluator.seed, evaluator.raw), producer), judge)

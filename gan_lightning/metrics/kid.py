@@ -20,8 +20,8 @@ class KID(RowsMetric):
     Mean and population standard deviation over `subsets` random subsets of `subset_size` samples and as many real
     images, drawn in torch-fidelity's order (a fixed seed). If there are fewer samples or real images than
     `subset_size`, a subset is as large as the smaller set. The mean is unbiased at any size; the standard deviation
-    depends on the size. Slightly negative values are correct for distributions that hardly differ. Takes features `(N,
-    F)`.
+    depends on the size. Slightly negative values are correct if the distributions hardly differ.
+    Takes features `(N, F)`.
     """
 
     names: ClassVar[tuple[str, ...]] = ("kid", "kid_std")
