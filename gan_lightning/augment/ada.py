@@ -29,7 +29,7 @@ class Chances:
         self.normal = draw.normal(f"{group} strengths", operations).unbind(1)
 
     def where(self, operation: int, value: Tensor, otherwise: float) -> Tensor:
-        """Return `value` `(N,)` where the operation is applied to the sample, else the neutral value."""
+        """Return `value` `(N,)` where the operation is applied to the sample, else `otherwise`."""
         return torch.where(self.chosen[operation], value, otherwise)
 
     def factor(self, operation: int, octaves: float) -> Tensor:
