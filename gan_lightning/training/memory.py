@@ -126,7 +126,7 @@ class Memory:
         return found.value
 
     def spent(self) -> None:
-        """Forget the values whose graphs reach what moves now, for a backward used them up, and all that shares these."""
+        """Forget the values whose graphs reach what moves now: a backward used them up, and all that shares a part."""
         everything = [made for several in self._kept.values() for made in several]
         used = set[Made]().union(*[made.with_parts() for made in everything if self._moving(made.live)])
         self._forget(lambda made: not used.isdisjoint(made.with_parts()))
