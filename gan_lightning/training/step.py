@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.errors import UserError
 from gan_lightning.streams import generator as random_stream
 from gan_lightning.training.distributed import mean_over_processes
-from gan_lightning.training.memory import Memory, Networks, Parameters
+from gan_lightning.training.memory import Memory, Networks, Parameters, identities
 from gan_lightning.training.scalars import Scalars
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class Step:
         self.turn = Turn()
         self._views: dict[Any, Any] = {}
         self._stand_ins: dict[nn.Module, Copies] = {}
+        self._stood_in: Parameters = frozenset()
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -113,11 +115,28 @@ class Step:
     def standing_in(self, copies: Mapping[nn.Module, Copies]) -> Step:
         """Return this step with `copies` in the place of networks' parameters, which stay as they are.
 
-        What was made without these networks is not made again. A forward with copies is fit for a double backward.
+        What is made without these networks is common to both steps. A forward with copies is fit for a double backward.
+        Buffers stand in, too: they begin as the live ones are, and where copies follow on copies they go on from there;
+        so batch norm's statistics and spectral norm's vectors move as in real steps, and the live ones rest.
+
+        Raises UserError for a copy of what its network does not have.
         """
         other = self._twin(self.memory.without(copies))
-        other._stand_ins = {**self._stand_ins, **copies}
+        other._stand_ins = {
+            **self._stand_ins,
+            **{network: self._complete(network, copies[network]) for network in copies},
+        }
+        other._stood_in = identities(parameter for network in other._stand_ins for parameter in network.parameters())
         return other
+
+    def _complete(self, network: nn.Module, copies: Copies) -> Copies:
+        """Return `copies` with buffers beside them."""
+        before = self._stand_ins.get(network, {})
+        buffers = {name: before.get(name, buffer.detach().clone()) for name, buffer in network.named_buffers()}
+        there = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+        if unknown := sorted(copies.keys() - there - buffers.keys()):
+            raise UserError(f"{unknown[0]} cannot stand in: {type(network).__name__} has no parameter of that name.")
+        return {**buffers, **copies}
 
     def view(self, of: Any, make: Callable[[Step], T]) -> T:
         """Return `make(self)`, made once for each `of`: how one duel, say, sees the step."""
@@ -142,12 +161,19 @@ class Step:
         labels, condition: given to the network unless None: one that has no classes need not take them.
         exact: fit for a double backward, so in float32 and not compiled.
         method: of the network, where it is not the whole that runs.
+
+        Raises UserError where copies stand in for a part of what would run.
         """
         self.memory.ran(network)
         given = inputs if labels is None else (*inputs, labels)
         if condition is not None:
             options["condition"] = condition
         copies = self._stand_ins.get(network)
+        if copies is None and self._stood_in and self.memory.networks.has(network, self._stood_in):
+            raise UserError(
+                f"{type(network).__name__} shares parameters with a network for which copies stand in, and would run "
+                "with the live ones: run it as a method of that network."
+            )
         if not exact and copies is None:
             return (network if method == "forward" else getattr(network, method))(*given, **options)
         with torch.autocast(self.device.type, enabled=False):
