@@ -41,7 +41,8 @@ class LatentOptimization:
         bound: largest absolute value of a latent, None for none.
         """
         leaf = latents.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(leaf).float().sum(), leaf, create_graph=True)
+        with torch.autocast(leaf.device.type, enabled=False):  # it would lower this backward's precision as well
+            (gradient,) = torch.autograd.grad(score(leaf).float().sum(), leaf, create_graph=True)
         step = self.step_size * gradient
         if self.damping is not None:
             step = step / (self.damping + gradient.square().sum(1, keepdim=True))

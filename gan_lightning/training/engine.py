@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
+from gan_lightning.errors import UserError
 from gan_lightning.training.memory import identities
 from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
@@ -19,6 +20,11 @@ Terms = dict[str, Tensor]
 """Scalars by name, whose sum is minimised."""
 Loss = Callable[[Step], Terms | Iterable[Terms]]
 """Maps a step to terms, or yields them in groups: one that is done with before the next one is made."""
+STALE = ("modified by an inplace operation", "backward through the graph a second time")
+STALE_SENTENCE = (
+    "Phase {} went backward through a graph that is out of date: a network of it has moved since it was made, or a "
+    "backward has used it up. Let losses read step.value(...) anew and keep no tensor from one phase to the next."
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Engine:
     clip_norm: largest gradient norm of a player's step, None for no limit.
     after_steps: called once after all players of a phase have stepped, to update a gradient scaler.
     share: whether a phase and a later one may share one forward of a network.
+
+    Raises UserError for a phase in which two players move the same parameter.
     """
 
     def __init__(
@@ -86,6 +94,8 @@ class Engine:
         share: bool = True,
     ) -> None:
         self.phases = list(phases)
+        for phase in self.phases:
+            check_movers(phase)
         self.scalars = scalars or Scalars()
         self.accumulate, self.clip_norm = accumulate, clip_norm
         self.backward, self.optimizer_step, self.after_steps = backward, optimizer_step, after_steps
@@ -131,13 +141,13 @@ class Engine:
         logged: Terms = {}
         if len(phase.losses) == 1:
             for total in self._totals(phase, part, logged):
-                self._backward(total)
+                self._backward(phase, total)
                 part.memory.spent()
             return logged
         totals = {player: list(self._totals(phase, part, logged, player)) for player in phase.players}
         reads = [(player, total) for player, several in totals.items() for total in several]
         for place, (player, total) in enumerate(reads, start=1):
-            self._backward(total, inputs=player.parameters, retain_graph=place < len(reads))
+            self._backward(phase, total, inputs=player.parameters, retain_graph=place < len(reads))
         part.memory.spent()
         return logged
 
@@ -154,8 +164,13 @@ class Engine:
         if total is not None:
             yield total
 
-    def _backward(self, total: Tensor, **options: object) -> None:
-        self.backward(total / self.accumulate if self.accumulate > 1 else total, **options)
+    def _backward(self, phase: Phase, total: Tensor, **options: object) -> None:
+        try:
+            self.backward(total / self.accumulate if self.accumulate > 1 else total, **options)
+        except RuntimeError as error:
+            if any(sign in str(error) for sign in STALE):
+                raise RuntimeError(STALE_SENTENCE.format(phase.name)) from error
+            raise
 
     def _finish(self, phase: Phase, measure: bool) -> None:
         parameters = moving(phase)
@@ -198,6 +213,19 @@ class Engine:
 def moving(phase: Phase) -> tuple[nn.Parameter, ...]:
     """Return the parameters that a phase updates, each once."""
     return joined(parameter for player in phase.players for parameter in player.parameters)
+
+
+def check_movers(phase: Phase) -> None:
+    """Raise UserError where two players would move the same parameter at once, each by the sum of both gradients."""
+    owners: dict[nn.Parameter, str] = {}
+    for player in phase.players:
+        for parameter in player.parameters:
+            other = owners.setdefault(parameter, player.name)
+            if other != player.name:
+                raise UserError(
+                    f"Phase {phase.name} moves a parameter {tuple(parameter.shape)} that {other} and {player.name} "
+                    "share: let them move in phases of their own, or give the parameter to one of them."
+                )
 
 
 def groups(terms: Terms | Iterable[Terms]) -> Iterable[Terms]:

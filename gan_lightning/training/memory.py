@@ -84,6 +84,8 @@ class Memory:
         self.turn = 0
         self._kept: dict[str, list[Made]] = {}
         self._records: list[Record] = []
+        self._whole: Memory | None = None
+        self._left_out: frozenset[Any] = frozenset()
 
     def begin(self, movers: Parameters) -> None:
         """Begin a turn in which `movers` are updated; drop values that were valid only in the previous turn."""
@@ -126,7 +128,7 @@ class Memory:
         return found.value
 
     def spent(self) -> None:
-        """Drop the values whose graphs a backward of this turn has freed, and all values that share these graphs."""
+        """Drop the values whose graphs a backward of this turn has freed, and all values that share a part of these."""
         everything = [made for several in self._kept.values() for made in several]
         used = set[Made]().union(*[made.with_parts() for made in everything if self._moving(made.live)])
         self._forget(lambda made: not used.isdisjoint(made.with_parts()))
@@ -141,15 +143,20 @@ class Memory:
         self._forget(lambda made: any(self.networks.has(network, parameters) for network in made.networks))
 
     def without(self, networks: Iterable[Any]) -> Memory:
-        """Return a new memory with the values that do not depend on `networks`."""
-        copy, left_out = Memory(self.networks), frozenset(networks)
-        copy.movers, copy.turn = self.movers, self.turn
-        kept = {name: [m for m in made if left_out.isdisjoint(m.networks)] for name, made in self._kept.items()}
-        copy._kept = {name: made for name, made in kept.items() if made}
-        return copy
+        """Return a memory that computes its own values of `networks` and shares all other values with this one."""
+        other = Memory(self.networks)
+        other.movers, other.turn, other._records = self.movers, self.turn, self._records
+        other._whole, other._left_out = self, frozenset(networks)
+        return other
 
     def _find(self, name: str) -> Made | None:
-        return next((made for made in self._kept.get(name, ()) if self._serves(made)), None)
+        return next((made for made in self._known(name) if self._serves(made)), None)
+
+    def _known(self, name: str) -> Iterator[Made]:
+        """Yield the values of that name, also those that are common to this memory and the one it was made of."""
+        yield from self._kept.get(name, ())
+        if self._whole is not None:
+            yield from (made for made in self._whole._known(name) if self._left_out.isdisjoint(made.networks))
 
     def _find_ahead(self, name: str, later: Parameters) -> Made | None:
         """Return the value that was computed for a later turn, if there is one."""
@@ -179,6 +186,8 @@ class Memory:
         return Made(value, frozenset(record.networks), self._moving(record.networks), record.turn, tuple(record.parts))
 
     def _keep(self, name: str, made: Made) -> Made:
+        if self._whole is not None and self._left_out.isdisjoint(made.networks):
+            return self._whole._keep(name, made)
         self._kept.setdefault(name, []).insert(0, made)
         return made
 

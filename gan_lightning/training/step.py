@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.errors import UserError
 from gan_lightning.streams import generator as random_stream
 from gan_lightning.training.distributed import mean_over_processes
-from gan_lightning.training.memory import Memory, Networks, Parameters
+from gan_lightning.training.memory import Memory, Networks, Parameters, identities
 from gan_lightning.training.scalars import Scalars
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class Step:
         self.turn = Turn()
         self._views: dict[Any, Any] = {}
         self._stand_ins: dict[nn.Module, Copies] = {}
+        self._stood_in: Parameters = frozenset()
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -113,12 +115,29 @@ class Step:
     def standing_in(self, copies: Mapping[nn.Module, Copies]) -> Step:
         """Return this step with `copies` instead of networks' parameters; the parameters do not change.
 
-        Values that do not depend on these networks are not computed again. A forward with copies supports a double
-        backward.
+        Both steps share the values that do not depend on these networks. A forward with copies supports a double
+        backward. Buffers are copied too. They start with the live values; copies of copies continue from the copies'
+        buffers. So batch norm's statistics and spectral norm's vectors change as in real steps, and the live ones do
+        not change.
+
+        Raises UserError for a copy of a parameter that its network does not have.
         """
         other = self._twin(self.memory.without(copies))
-        other._stand_ins = {**self._stand_ins, **copies}
+        other._stand_ins = {
+            **self._stand_ins,
+            **{network: self._complete(network, copies[network]) for network in copies},
+        }
+        other._stood_in = identities(parameter for network in other._stand_ins for parameter in network.parameters())
         return other
+
+    def _complete(self, network: nn.Module, copies: Copies) -> Copies:
+        """Return `copies` with buffers beside them."""
+        before = self._stand_ins.get(network, {})
+        buffers = {name: before.get(name, buffer.detach().clone()) for name, buffer in network.named_buffers()}
+        there = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+        if unknown := sorted(copies.keys() - there - buffers.keys()):
+            raise UserError(f"{unknown[0]} cannot stand in: {type(network).__name__} has no parameter of that name.")
+        return {**buffers, **copies}
 
     def view(self, of: Any, make: Callable[[Step], T]) -> T:
         """Return `make(self)`, computed once for each `of`, such as the DuelStep of a duel."""
@@ -143,12 +162,19 @@ class Step:
         labels, condition: passed to the network unless None, so that unconditional networks need no such argument.
         exact: run in float32 and not compiled, as a double backward needs it.
         method: name of the network's method to run.
+
+        Raises UserError if copies stand in for only a part of the modules that would run.
         """
         self.memory.ran(network)
         given = inputs if labels is None else (*inputs, labels)
         if condition is not None:
             options["condition"] = condition
         copies = self._stand_ins.get(network)
+        if copies is None and self._stood_in and self.memory.networks.has(network, self._stood_in):
+            raise UserError(
+                f"{type(network).__name__} shares parameters with a network for which copies stand in, and would run "
+                "with the live ones: run it as a method of that network."
+            )
         if not exact and copies is None:
             return (network if method == "forward" else getattr(network, method))(*given, **options)
         with torch.autocast(self.device.type, enabled=False):
