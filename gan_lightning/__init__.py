@@ -3,7 +3,7 @@
     lightning.Trainer(max_epochs=10).fit(gan_lightning.GAN(generator, discriminator), datamodule)
     gan_lightning.load("outputs/2026-01-01/12-00-00").sample(16, seed=0)
 
-Attributes are imported when first used, so that loading a generator does not pay for a training framework.
+Attributes are imported on first use, so that loading a generator does not import a training framework.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the parts of a game may read of it. Losses, regularisers, heads and augmentations know this page alone.
+"""Interfaces through which losses, regularisers, heads and augmentations see a game.
 
-A part works in a duel: a generator and the discriminator that judges it. It has a role there, "generator" or
-"discriminator", and never asks which game it is in or what a player is called. The engine's own classes satisfy these
-protocols, so that no part imports training code.
+A part belongs to a duel: a generator and the discriminator that judges it. It has a role in the duel, "generator" or
+"discriminator". It does not depend on the game or on the players' names. The engine's classes implement these
+protocols, so that parts import no training code.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
 
 class DuelStep(Draw, Protocol):
-    """One iteration as the parts of one duel see it: images, and what the networks say of them, made on demand.
+    """One iteration for the parts of one duel: images and the networks' outputs, computed on demand.
 
-    Whatever several parts read is made once, and made anew when a network that it came from has moved.
+    A value that several parts use is computed once. It is computed again after a network that it depends on was
+    updated.
 
-    generator, discriminator: the duel's networks; run them through `generate`, `judge`, `discriminate` and `run` only.
-    iteration: counted from 0; epoch: passes over the data that are done; progress: share of the run (0 to 1).
-    batch: its fields by name, images in [-1, 1].
+    generator, discriminator: the duel's networks; call them only through `generate`, `judge`, `discriminate` and `run`.
+    iteration: counted from 0. epoch: finished passes over the data. progress: finished share of the run (0 to 1).
+    batch: fields by name, images in [-1, 1].
     """
 
     generator: Any
@@ -40,47 +41,47 @@ class DuelStep(Draw, Protocol):
 
     @property
     def batch_images(self) -> Tensor:
-        """The duel's real images of the batch, as they are."""
+        """The duel's real images in the batch, unchanged."""
         ...
 
     @property
     def real(self) -> Tensor:
-        """Real images `(N, C, H, W)` in [-1, 1], or points `(N, 2)`."""
+        """Real images `(N, C, H, W)` in [-1, 1], or points `(N, 2)`; APA may have replaced some."""
         ...
 
     @property
     def labels(self) -> Tensor | None:
-        """Classes `(N,)` of the real images, None where the duel is unconditional."""
+        """Classes `(N,)` of the real images, None if the duel is unconditional."""
         ...
 
     @property
     def latents(self) -> Tensor:
-        """Latents `(N, latent_dim)` of the fakes, InfoGAN's codes among them."""
+        """Latents `(N, latent_dim)` of the fakes, including InfoGAN's codes."""
         ...
 
     @property
     def fake(self) -> Tensor:
-        """Generated images; where the generator moves with their graph, else cut off from it."""
+        """Generated images; with their graph if the generator is updated in this turn, else detached."""
         ...
 
     @property
     def fake_labels(self) -> Tensor | None:
-        """Classes `(N,)` that the fakes are asked to be, None where the duel is unconditional."""
+        """Requested classes `(N,)` of the fakes, None if the duel is unconditional."""
         ...
 
     @property
     def generator_inputs(self) -> dict[str, Tensor]:
-        """Further inputs `(N, ...)` by name that the generator takes in training, such as a second latent to mix."""
+        """Further inputs `(N, ...)` of the generator in training by name, such as a second latent to mix."""
         ...
 
     @property
     def real_output(self) -> DiscriminatorOutput:
-        """What the discriminator says of the real images."""
+        """The discriminator's output for the real images."""
         ...
 
     @property
     def fake_output(self) -> DiscriminatorOutput:
-        """What the discriminator says of the fakes; its extra "latents" are what they were made of."""
+        """The discriminator's output for the fakes; its extra "latents" holds their latents."""
         ...
 
     @property
@@ -94,38 +95,39 @@ class DuelStep(Draw, Protocol):
         ...
 
     def shown(self, which: str) -> Tensor:
-        """Return the images, "real" or "fake", as the discriminator is shown them: augmented."""
+        """Return the images, "real" or "fake", as input of the discriminator: augmented."""
         ...
 
     def differentiable(self, which: str) -> tuple[Tensor, Tensor]:
-        """Return (images, logits) of "real" or "fake" with a graph from logits to images, fit for a double backward."""
+        """Return (images, logits) of "real" or "fake" with a graph from logits to images for a double backward."""
         ...
 
     def judge(self, images: Tensor, which: str) -> DiscriminatorOutput:
-        """Run the discriminator on images in the place of "real" or "fake": with the same labels and augmentation."""
+        """Run the discriminator on other images, with the labels and the augmentation of "real" or "fake"."""
         ...
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Run the discriminator anew, in float32 and not compiled: the way for input gradients."""
+        """Run the discriminator again, in float32 and not compiled, as input gradients need it."""
         ...
 
     def generate(self, latents: Tensor, labels: Tensor | None, inputs: dict[str, Tensor] | None = None) -> Tensor:
-        """Run the generator anew on `latents` `(N, latent_dim)` for classes `labels`, where it has classes.
+        """Run the generator again on `latents` `(N, latent_dim)` for classes `labels`, if it has classes.
 
-        inputs: further ones, None for those of the fakes: then images differ from the fakes by their latents alone.
+        inputs: further inputs. None takes those of the fakes, so that images differ from the fakes only by their
+            latents.
         """
         ...
 
     def run(self, network: Any, *inputs: Any, exact: bool = False, method: str = "forward", **options: Any) -> Any:
-        """Run any network, or a method of it. exact: fit for a double backward, in float32 and not compiled."""
+        """Run any network, or a method of it. exact: in float32 and not compiled, as a double backward needs it."""
         ...
 
     def fresh_latents(self, purpose: str) -> Tensor:
-        """Return latents `(N, latent_dim)` of a stream of their own, drawn as `latents` are."""
+        """Return new latents `(N, latent_dim)`, distributed like `latents`, from a separate random stream."""
         ...
 
     def fresh_inputs(self, purpose: str) -> dict[str, Tensor]:
-        """Return further inputs of the generator of a stream of their own, drawn as `generator_inputs` are."""
+        """Return new further inputs of the generator, like `generator_inputs`, from a separate random stream."""
         ...
 
     def draw(self, purpose: str, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
@@ -137,14 +139,14 @@ class DuelStep(Draw, Protocol):
         ...
 
     def average(self, value: Tensor) -> Tensor:
-        """Return the mean of `value` over all processes, cut off from its graph: for running statistics."""
+        """Return the mean of `value` over all processes, detached; for running statistics."""
         ...
 
 
 class Duel(Protocol):
-    """Who plays in a duel and by which rules, as its parts may ask when they check that they can work in it.
+    """The networks and parts of a duel, which a part may read when it checks whether it can work there.
 
-    image, condition: the batch's fields of real images, and of what the discriminator gets beside them.
+    image, condition: names of the batch's fields with real images, and with the discriminator's condition.
     """
 
     generator: Any
@@ -160,14 +162,14 @@ class Duel(Protocol):
 
     @property
     def makes_points(self) -> bool:
-        """Whether points in the plane are made, and no images."""
+        """Whether the generator makes 2-D points instead of images."""
         ...
 
     @property
     def head(self) -> Any:
-        """The discriminator's head, None where it has none that is known."""
+        """The discriminator's head, None if it has none."""
         ...
 
     def named(self, name: str) -> str:
-        """Return `name` as it is among the game's other duels."""
+        """Return `name` with the duel's name in front, which makes it unique in the game."""
         ...

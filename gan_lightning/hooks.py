@@ -1,4 +1,4 @@
-"""Moments of a run that Lightning knows nothing of: scalars were read, an evaluation goes on, an evaluation ended."""
+"""Calls hooks that Lightning does not have: after scalars were fetched, during and after an evaluation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ AnyCallback = TypeVar("AnyCallback")
 
 
 def callbacks_of(trainer: L.Trainer, kind: type[AnyCallback]) -> list[AnyCallback]:
-    """Return the trainer's callbacks of class `kind`, in its order."""
+    """Return the trainer's callbacks of class `kind`, in order."""
     return [callback for callback in getattr(trainer, "callbacks", []) if isinstance(callback, kind)]
 
 
 def call(trainer: L.Trainer, hook: str, *arguments: object) -> None:
     """Call `hook(trainer, module, *arguments)` of every callback that has it, in the trainer's order.
 
-    The hooks are those of `callbacks.base.Callback`; they are found by name, so that a game can call them without
-    knowing any callback.
+    The hooks are those of `callbacks.base.Callback`; they are found by name, so that games do not import callbacks.
     """
     for callback in callbacks_of(trainer, object):
         if method := getattr(callback, hook, None):

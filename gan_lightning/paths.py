@@ -1,4 +1,4 @@
-"""Where things lie on disk, and writing them so that a kill never leaves half a file."""
+"""The cache folder, and atomic writing: a killed process never leaves an incomplete file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gan_lightning.errors import UserError
 
 
 def cache_dir() -> Path:
-    """Return the folder for things worth keeping between runs: real statistics, trained classifiers.
+    """Return the folder for files that are kept between runs: real statistics, trained classifiers.
 
-    `GAN_LIGHTNING_CACHE`, else `$XDG_CACHE_HOME/gan-lightning`, else `~/.cache/gan-lightning`; created on demand.
+    `GAN_LIGHTNING_CACHE`, else `$XDG_CACHE_HOME/gan-lightning`, else `~/.cache/gan-lightning`; created if missing.
     """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(os.environ.get("GAN_LIGHTNING_CACHE") or Path(base) / "gan-lightning")
@@ -27,9 +27,9 @@ def cache_dir() -> Path:
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> Path:
-    """Call `write(temporary)` beside `path`, then rename: readers see the old file or the whole new one.
+    """Call `write(temporary)` in the folder of `path`, then rename: readers see the old file or the complete new one.
 
-    The temporary name keeps the suffix of `path`, since image writers choose the format by it.
+    The temporary file has the suffix of `path`, since image writers choose the format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures: the one conversion to uint8, the one grid of images, scatter plots of points, and time-lapses."""
+"""Conversion of images to uint8, grids of images, scatter plots of points, and time-lapses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 Colour = tuple[int, int, int] | None
 
 INK, PAPER, MODE, DOT = (40, 40, 40), (255, 255, 255), (214, 84, 60), (38, 99, 166)
-SMOOTH = 2  # drawn this many times larger, then reduced: PIL's circles are jagged
+SMOOTH = 2  # drawn this many times larger, then reduced, since PIL's circles are not smooth
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Return images in [-1, 1], any shape, as uint8: rounded to the nearest level, values outside clamped."""
+    """Return images in [-1, 1], any shape, as uint8: rounded to the nearest level; values outside are clamped."""
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Return images in [-1, 1] as float32 in [0, 1], values outside clamped."""
+    """Return images in [-1, 1] as float32 in [0, 1]; values outside are clamped."""
     return ((images.float() + 1) / 2).clamp(0, 1)
 
 
@@ -49,7 +49,7 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 2) -> Image.
 
 
 def enlarge(picture: Image.Image, at_least: int) -> Image.Image:
-    """Return `picture` enlarged by a whole factor, pixels kept square, so that its width is about `at_least`."""
+    """Return `picture` enlarged by an integer factor with sharp pixels, so that its width is about `at_least`."""
     factor = max(1, round(at_least / picture.width))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
@@ -57,7 +57,7 @@ def enlarge(picture: Image.Image, at_least: int) -> Image.Image:
 def scatter(points: Tensor, modes: Tensor | None, std: float, size: int = 512) -> Image.Image:
     """Return a square picture of `points` (N, 2), blue, over the real `modes` (K, 2), red circles of 3 `std`.
 
-    The frame depends on the modes alone, so that pictures of one run can be compared; points outside are not drawn.
+    The axes depend only on the modes, so that pictures of one run can be compared; points outside are not drawn.
     """
     full = size * SMOOTH
     reach = float((modes if modes is not None else points).abs().max()) * 1.25 + 4 * std
@@ -79,9 +79,9 @@ def _circle(
 
 
 def time_lapse(frames: list[Path], target: Path, max_frames: int, max_side: int, seconds: float = 10.0) -> None:
-    """Write a looping GIF of at most `max_frames` of `frames`, evenly chosen with the last; sides at most `max_side`.
+    """Write a looping GIF of at most `max_frames` evenly spaced `frames`, with the last; sides at most `max_side`.
 
-    It takes about `seconds`, and the last frame stays for one second and a half.
+    It lasts about `seconds`; the last frame is shown for 1.5 seconds.
     """
     chosen = evenly(frames, max_frames)
     pictures = [_small(path, max_side) for path in chosen]
@@ -91,7 +91,7 @@ def time_lapse(frames: list[Path], target: Path, max_frames: int, max_side: int,
 
 
 def evenly(items: list[Path], count: int) -> list[Path]:
-    """Return `count` of `items` at even distances, first and last among them, or all if there are no more."""
+    """Return `count` evenly spaced `items`, including first and last, or all if there are fewer."""
     if len(items) <= count:
         return items
     return [items[round(index * (len(items) - 1) / (count - 1))] for index in range(count)]

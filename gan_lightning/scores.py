@@ -1,7 +1,7 @@
-"""What a score's name says: `fid10k_train[classifier]` is a FID of 10,000 samples against the training images.
+"""Names of scores: `fid10k_train[classifier]` is the FID of 10,000 samples against the training images.
 
-A name is kind, number of samples, split, `_raw`, `_std` and the extractor's suffix, in this order; all but the kind may
-be missing: `is10k`, `kid1797_train_std`, `fid50k_test_raw[unverified]`, `modes`.
+A name consists of kind, number of samples, split, `_raw`, `_std` and the extractor's suffix, in this order. All but the
+kind may be missing: `is10k`, `kid1797_train_std`, `fid50k_test_raw[unverified]`, `modes`.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ LOWER_IS_BETTER = {
 
 
 class Name(NamedTuple):
-    """The parts of a score's name; "" and False for what it does not have."""
+    """The parts of a score's name; "" or False for a missing part."""
 
     kind: str
-    samples: str = ""  # how many: "10k", "1797"
+    samples: str = ""  # number: "10k", "1797"
     split: str = ""
-    raw: bool = False  # of the weights as trained, where the average is what is usual
+    raw: bool = False  # of the trained weights instead of their average
     spread: bool = False  # the standard deviation of another score
     suffix: str = ""  # "[classifier]"
 
@@ -69,7 +69,7 @@ class Name(NamedTuple):
 
 
 def parse(name: str) -> Name | None:
-    """Return the parts of a score's name; None if it is none."""
+    """Return the parts of a score's name; None if it is not one."""
     found = _pattern(tuple(LOWER_IS_BETTER)).fullmatch(name)
     if found is None:
         return None
@@ -83,37 +83,37 @@ def short_count(number: int) -> str:
 
 
 def kind(name: str) -> str | None:
-    """Return the kind of score, a key of LOWER_IS_BETTER; None if it is no score, or the spread of one."""
+    """Return the kind of score, a key of LOWER_IS_BETTER; None if it is not a score, or is a standard deviation."""
     parts = parse(name)
     return parts.kind if parts is not None and not parts.spread else None
 
 
 def mean_of(name: str) -> str | None:
-    """Return "is10k[x]" for "is10k_std[x]", None for what is no spread."""
+    """Return "is10k[x]" for "is10k_std[x]", None if it is not a standard deviation."""
     parts = parse(name)
     return str(parts._replace(spread=False)) if parts is not None and parts.spread else None
 
 
 def spread_of(name: str) -> str | None:
-    """Return "is10k_std[x]" for "is10k[x]", None for what has no spread."""
+    """Return "is10k_std[x]" for "is10k[x]", None for a score without one."""
     parts = parse(name)
     return str(parts._replace(spread=True)) if parts is not None and not parts.spread else None
 
 
 def find(scores: Mapping[str, float], wanted: str) -> str | None:
-    """Return the first name in `scores` that `wanted` fits: it need not say more than the kind."""
+    """Return the first name in `scores` that matches `wanted`, which may be only a kind."""
     if wanted in scores:
         return wanted
     return next((name for name in scores if _fits(parse(wanted), parse(name))), None)
 
 
 def first(scores: Mapping[str, float], kinds: Iterable[str]) -> str | None:
-    """Return the name in `scores` of the first of `kinds` that is there."""
+    """Return the name in `scores` of the first of `kinds` that exists there."""
     return next((name for name in (find(scores, wanted) for wanted in kinds) if name), None)
 
 
 def better(name: str, value: float, best: float | None) -> bool:
-    """Return whether `value` beats `best`; NaN beats nothing, and any number beats None."""
+    """Return whether `value` is better than `best`; NaN never is, and any number is better than None."""
     if value != value:
         return False
     lower = LOWER_IS_BETTER.get(kind(name) or "", True)

@@ -1,7 +1,7 @@
-"""Stateless random streams: a number depends on (seed, what it is for), never on what was drawn before.
+"""Stateless random streams: a number depends only on the seed and its purpose, not on earlier draws.
 
-So a resumed run draws what the uninterrupted one would have, and each of several processes can draw the numbers of
-the whole batch and take its own rows.
+So a resumed run draws the same numbers as an uninterrupted one, and each of several processes can draw the numbers of
+the whole batch and take its rows.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def key(seed: int, *names: object) -> int:
 
 
 def generator(seed: int, *names: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator on `device` at the start of the stream called `names` of `seed`."""
+    """Return a new generator on `device` at the start of the stream called `names` of `seed`."""
     return torch.Generator(device=device).manual_seed(key(seed, *names))
 
 
 class Draw(Protocol):
-    """Random numbers for the samples at hand; those of one purpose are always the same."""
+    """Random numbers for the present samples; numbers for one purpose are always the same."""
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Return U[0, 1) numbers `(N, *shape)`."""
@@ -39,7 +39,7 @@ class Draw(Protocol):
         ...
 
 
-UNIFORM_BOUND = math.sqrt(3)  # of uniform latents, which so have variance 1
+UNIFORM_BOUND = math.sqrt(3)  # bound of uniform latents with variance 1
 
 
 def draw_latents(distribution: str, count: int, dim: int, stream: torch.Generator) -> Tensor:
@@ -56,9 +56,9 @@ def draw_latents(distribution: str, count: int, dim: int, stream: torch.Generato
 
 
 def reseed_layers(seed: int, device: torch.device) -> None:
-    """Seed the default streams, from which layers such as dropout draw.
+    """Seed PyTorch's global random state, which layers such as dropout use.
 
-    `torch.manual_seed` would do, but records a stack trace for every accelerator that is not in use: 0.7 ms a call.
+    `torch.manual_seed` does the same, but records a stack trace for every unused accelerator: 0.7 ms per call.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

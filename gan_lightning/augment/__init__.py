@@ -1,4 +1,4 @@
-"""Augmentations of what the discriminator sees: the same for real and fake, in both players' turns."""
+"""Augmentations of the discriminator's input; the same ones for real and fake, in both players' steps."""
 
 from gan_lightning.augment.ada import ADA
 from gan_lightning.augment.apa import APA

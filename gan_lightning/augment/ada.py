@@ -19,7 +19,7 @@ OCTAVE = math.log(2)
 
 
 class Chances:
-    """What each sample does of a group's operations: each with probability p, one for all or `(operations,)`."""
+    """Decides which operations of a group a sample gets: each with probability p, one for all or `(operations,)`."""
 
     def __init__(self, draw: Draw, group: str, p: Tensor, operations: int) -> None:
         places, chances = draw.uniform(group, 2, operations).unbind(1)
@@ -29,24 +29,24 @@ class Chances:
         self.normal = draw.normal(f"{group} strengths", operations).unbind(1)
 
     def where(self, operation: int, value: Tensor, otherwise: float) -> Tensor:
-        """Return `value` `(N,)` for samples that do the operation."""
+        """Return `value` `(N,)` where the operation is applied to the sample, else `otherwise`."""
         return torch.where(self.chosen[operation], value, otherwise)
 
     def factor(self, operation: int, octaves: float) -> Tensor:
-        """Return a log-normal factor of the given spread in octaves, else 1."""
+        """Return a log-normal factor with the given standard deviation in octaves, else 1."""
         return self.where(operation, torch.exp(self.normal[operation] * (octaves * OCTAVE)), 1.0)
 
     def angle(self, operation: int) -> Tensor:
-        """Return any angle in radians, else 0."""
+        """Return a uniform angle in radians, else 0."""
         return self.where(operation, (self.uniform[operation] * 2 - 1) * math.pi, 0.0)
 
     def apply(self, changed: Tensor, images: Tensor) -> Tensor:
-        """Return the images changed for samples that do any operation: the others stay bit for bit."""
+        """Return the changed images where any operation is applied; the other images stay bit-identical."""
         return torch.where(per_sample(self.any, images), changed, images)
 
 
 def blit(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
-    """Mirror, turn by right angles, and shift by up to an eighth in whole pixels, reflecting at the edge."""
+    """Mirror, rotate by 90 degrees, and shift by whole pixels up to an eighth, with reflection at the edge."""
     chances = Chances(draw, "blit", p, 4)
     images = flip(images, chances.chosen[0] & (chances.uniform[0] < 0.5))
     images = quarter_turns(images, chances.where(1, (chances.uniform[1] * 4).floor(), 0.0))
@@ -58,12 +58,12 @@ def blit(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
 
 def geometry(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
     """Scale, rotate, stretch along any axis, and shift by fractions of a pixel."""
-    once = 1 - (1 - p).sqrt()  # two rotations, of which any happens with probability p
+    once = 1 - (1 - p).sqrt()  # for each of two rotations, so that at least one has p
     chances = Chances(draw, "geometry", torch.stack([p, once, p, once, p, torch.zeros_like(p)]), 6)
     scale, stretch = chances.factor(0, 0.2), chances.factor(2, 0.2)
     matrix = rotation(chances.angle(1)) @ torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
     matrix = matrix @ rotation(chances.angle(3)) / scale[:, None, None]
-    # An eighth of the size, in units in which the size is 2.
+    # An eighth of the size; the size is 2 units.
     by = torch.stack([chances.where(4, chances.normal[i] / 4, 0.0) for i in (4, 5)], 1)[:, :, None]
     return chances.apply(affine(images, torch.cat([matrix, matrix @ by], 2)), images)
 
@@ -75,7 +75,7 @@ def rotation(angle: Tensor) -> Tensor:
 
 
 def color(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
-    """Change brightness, contrast, luma's sign, hue and saturation."""
+    """Change brightness, contrast, the sign of luma, hue and saturation."""
     chances = Chances(draw, "color", p, 5)
     brightness = chances.where(0, chances.normal[0] * 0.2, 0.0)
     invert = chances.chosen[2] & (chances.uniform[2] < 0.5)
@@ -84,21 +84,21 @@ def color(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
 
 
 def band_filter(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
-    """Amplify or dampen octaves of the spectrum."""
+    """Amplify or attenuate octaves of the spectrum."""
     chances = Chances(draw, "filter", p, BANDS)
     gains = balanced_gains(torch.stack([chances.factor(band, 1.0) for band in range(BANDS)], 1))
     return chances.apply(amplify(images, gains), images)
 
 
 def noise(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
-    """Add noise of a standard deviation |N(0, 0.1^2)|."""
+    """Add noise with standard deviation |N(0, 0.1^2)|."""
     chances = Chances(draw, "noise", p, 1)
     deviation = per_sample(chances.normal[0].abs() * 0.1, images)
     return chances.apply(images + deviation * draw.normal("noise", *images.shape[1:]), images)
 
 
 def cutout(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
-    """Set a square of half the size to zero; it may reach beyond the edge."""
+    """Set a square of half the image's side to zero; it may extend over the edge."""
     chances = Chances(draw, "cutout", p, 2)
     across, down = (
         ((torch.arange(size, device=images.device) + 0.5) / size - centre[:, None]).abs() >= 0.25
@@ -119,14 +119,15 @@ GROUPS: dict[str, Callable[[Tensor, Draw, Tensor], Tensor]] = {
 
 
 class ADA(Adaptive):
-    """Augments with a probability p that keeps the discriminator from overfitting. Karras et al. 2020, 2006.06676.
+    """Augments with a probability p that is adapted to overfitting of the discriminator. Karras et al. 2020,
+    2006.06676.
 
-    The operations and their strengths are the paper's; its wavelet filters are not: a bicubic warp on 2 x 2 samples a
-    pixel and octave bands by binomial filters are in their place.
+    The operations and their strengths are those of the paper. Its wavelet filters are replaced: by a bicubic warp with
+    2 x 2 samples per pixel, and by octave bands from binomial filters.
 
-    groups: of operations, in the order in which they are applied; "blit", "geometry", "color" as in the paper's
+    groups: groups of operations, in the order in which they are applied; "blit", "geometry", "color" as in the paper's
         experiments, or also "filter", "noise", "cutout". Raises UserError for others.
-    p, target, interval, kimg, schedule: as of Adaptive.
+    p, target, interval, kimg, schedule: see Adaptive.
     """
 
     def __init__(
@@ -144,14 +145,14 @@ class ADA(Adaptive):
         self.groups = list(groups)
 
     def check(self, duel: Duel) -> None:
-        """Raise UserError where images cannot be augmented, as those that are not square."""
+        """Raise UserError for images that cannot be augmented, such as images that are not square."""
         super().check(duel)
         image_shape = duel.generator.image_shape
         if "blit" in self.groups and image_shape[1] != image_shape[2]:
             raise UserError(f"augment.groups: blit turns images by right angles, and {image_shape} is not square.")
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Return the augmented images, differentiable by `images`; those not chosen stay bit for bit."""
+        """Return the augmented images, differentiable in `images`; images without an operation stay bit-identical."""
         for name in self.groups:
             images = GROUPS[name](images, draw, self.p)
         return images

@@ -1,4 +1,4 @@
-"""A probability that follows how well the discriminator tells the training images: Karras et al. 2020, 2006.06676."""
+"""A probability that is adapted to the discriminator's overfitting: Karras et al. 2020, 2006.06676."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gan_lightning.errors import UserError, check_range
 
 
 class Adaptive(Augment):
-    """Raises p while E sign D(x) on real images is above `target`, a sign of overfitting, and lowers it below.
+    """Increases p while E sign D(x) on real images is above `target` (overfitting), and decreases it otherwise.
 
-    p, and the sum of signs since it was last adjusted, belong into the checkpoint and are equal in all processes.
+    p, and the sum of signs since the last adjustment, are in the checkpoint and are equal in all processes.
 
-    p: at the start, from 0 to 1.
-    target: None leaves p as it is.
+    p: initial value, from 0 to 1.
+    target: None keeps p constant.
     interval: iterations between two adjustments.
-    kimg: thousands of images in which p could go from 0 to 1.
-    schedule: factor on p over the run's progress (0 to 1) where there is no target, None for p as it is.
+    kimg: thousands of images in which p can increase from 0 to 1.
+    schedule: without a target, a factor on p as a function of the run's progress (0 to 1); None: constant p.
     """
 
     p: Tensor
@@ -49,11 +49,11 @@ class Adaptive(Augment):
         self.target, self.interval, self.kimg = target, interval, kimg
         self.schedule, self._scheduled = schedule, p
         self.register_buffer("p", torch.tensor(float(p)))
-        self.register_buffer("signs", torch.zeros(2))  # their sum, and how many
-        self.register_buffer("sign", torch.zeros(()))  # their mean at the last adjustment
+        self.register_buffer("signs", torch.zeros(2))  # sum and number
+        self.register_buffer("sign", torch.zeros(()))  # mean at the last adjustment
 
     def check(self, duel: Duel) -> None:
-        """Raise UserError where p follows the sign of D(x) under a loss that gives the sign no meaning."""
+        """Raise UserError if p is adapted to the sign of D(x) and the loss gives the sign no meaning."""
         super().check(duel)
         if self.target is not None and not getattr(duel.loss, "decides_at_zero", True):
             raise UserError(
@@ -63,7 +63,7 @@ class Adaptive(Augment):
             )
 
     def begin(self, images_seen: int, total_images: float) -> None:
-        """Set p to what the schedule says, if there is one."""
+        """Set p from the schedule, if there is one."""
         if self.schedule is None:
             return
         if math.isinf(total_images):
@@ -78,7 +78,7 @@ class Adaptive(Augment):
 
     @torch.no_grad()
     def finish(self, iteration: int, images: int) -> None:
-        """Adjust p after every `interval` iterations, by what these are of `kimg`."""
+        """Adjust p after every `interval` iterations, by their images divided by `kimg`."""
         if self.target is not None and (iteration + 1) % self.interval == 0:
             self.sign.copy_(self.signs[0] / self.signs[1])
             by = images * self.interval / (self.kimg * 1000)
@@ -86,5 +86,5 @@ class Adaptive(Augment):
             self.signs.zero_()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return p, and the mean sign that it follows."""
+        """Return p, and the mean sign to which it is adapted."""
         return {"augment/p": self.p, "augment/sign": self.sign}

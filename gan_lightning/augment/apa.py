@@ -12,20 +12,20 @@ from gan_lightning.streams import Draw
 
 
 class APA(Adaptive):
-    """Passes off generated images as real ones with probability p, to deceive an overfitting discriminator.
+    """Replaces real images by generated ones with probability p, against overfitting of the discriminator.
 
-    They are made of latents, and of whatever else a generator takes, of their own, with the labels of the images that
-    they replace. Jiang et al. 2021, arXiv 2111.06849. Arguments as of Adaptive.
+    They have their own latents and other inputs of the generator, and the labels of the images that they replace. Jiang
+    et al. 2021, arXiv 2111.06849. Arguments: see Adaptive.
     """
 
     images_only = False
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Return the images as they are: this augmentation replaces real ones."""
+        """Return the images unchanged: this augmentation only replaces real images."""
         return images
 
     def real(self, step: DuelStep) -> Tensor:
-        """Return the batch's images, some of them replaced."""
+        """Return the batch's images, some of them replaced by generated ones."""
         images = step.batch_images
         deceive = per_sample(step.uniform("deception") < self.p, images)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What an augmentation is: images to images, differentiable, with a random draw of its own for each sample."""
+"""The base class of augmentations: images to images, differentiable, random for each sample."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from gan_lightning.streams import Draw
 
 
 class Augment(nn.Module):
-    """Base of the augmentations: `forward(images (N, C, H, W) in about [-1, 1], draw)` -> images of the same shape.
+    """Base class of augmentations: `forward(images (N, C, H, W) in about [-1, 1], draw)` -> images of the same shape.
 
-    What training steers (a probability, a noise level) is a 0-d buffer, changed between iterations only.
+    Values that change in training (a probability, a noise level) are 0-d buffers and change only between iterations.
 
-    images_only: it makes no sense for points in the plane.
+    images_only: whether it is only for images, not for 2-D points.
     """
 
     images_only: ClassVar[bool] = True
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Return the augmented images, differentiable by `images`."""
+        """Return the augmented images, differentiable in `images`."""
         raise NotImplementedError
 
     def check(self, duel: Duel) -> None:
-        """Raise UserError where this cannot augment what is made in `duel`."""
+        """Raise UserError if this cannot augment the images of `duel`."""
         if self.images_only and duel.makes_points:
             raise UserError(
                 f"augment={self.name} changes images, and model=mlp2d makes points in the plane: use augment=none or "
@@ -35,21 +35,21 @@ class Augment(nn.Module):
 
     @property
     def name(self) -> str:
-        """The name by which the command line knows an augmentation of ours."""
+        """Name of the option on the command line."""
         return type(self).__name__.lower()
 
     def real(self, step: DuelStep) -> Tensor:
-        """Return what passes for the real images of `step`, before `forward`: the batch's."""
+        """Return the images of `step` that are used as real ones, before `forward`; here the batch's."""
         return step.batch_images
 
     def begin(self, images_seen: int, total_images: float) -> None:
-        """Prepare an iteration: `images_seen` of the run's `total_images` (infinite where its length is not known)."""
+        """Prepare an iteration: `images_seen` of the run's `total_images` (infinite if the length is unknown)."""
 
     def observe(self, step: DuelStep) -> None:
-        """Read from a step of the discriminator what steers the augmentation."""
+        """Collect the values to which the augmentation is adapted from a discriminator step."""
 
     def finish(self, iteration: int, images: int) -> None:
-        """End `iteration`, counted from 0, which showed `images` real images over all processes."""
+        """End `iteration` (counted from 0), in which all processes together used `images` real images."""
 
     def scalars(self) -> dict[str, Tensor]:
         """Return 0-d tensors to log, by name."""

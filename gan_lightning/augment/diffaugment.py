@@ -24,26 +24,26 @@ def color(images: Tensor, draw: Draw) -> Tensor:
 
 
 def translation(images: Tensor, draw: Draw) -> Tensor:
-    """Shift by up to an eighth of the size both ways; zeros come in."""
+    """Shift by up to an eighth of the size in both directions, with zero padding."""
     right, down = draw.uniform("translation", 2).unbind(1)
     height, width = (int(size / 8 + 0.5) for size in images.shape[2:])
     return shift(images, integer(right, -width, width), integer(down, -height, height), reflect=False)
 
 
 def cutout(images: Tensor, draw: Draw) -> Tensor:
-    """Set a square of half the size to zero; it may reach beyond the edge, by as much on all sides."""
+    """Set a square of half the image's side to zero; it may extend over the edge, equally on all sides."""
     across, down = draw.uniform("cutout", 2).unbind(1)
     kept = _outside(down, images.shape[2])[:, :, None] | _outside(across, images.shape[3])[:, None, :]
     return images * kept[:, None]
 
 
 def integer(uniform: Tensor, low: int, high: int) -> Tensor:
-    """Map U[0, 1) numbers to whole ones from `low` to `high`, both included."""
+    """Map U[0, 1) numbers to integers from `low` to `high`, both included."""
     return low + (uniform * (high - low + 1)).floor()
 
 
 def _outside(uniform: Tensor, size: int) -> Tensor:
-    """Return `(N, size)`: which places lie outside of half the size around a centre drawn by `uniform` `(N,)`."""
+    """Return bool `(N, size)`: positions outside an interval of half the size; `uniform` `(N,)` gives its centre."""
     half = int(size / 2 + 0.5)
     centre = integer(uniform, 0, size - half % 2)
     place = torch.arange(size, device=uniform.device) - (centre[:, None] - half // 2)
@@ -56,7 +56,7 @@ OPERATIONS = {"color": color, "translation": translation, "cutout": cutout}
 class DiffAugment(Augment):
     """Colour, translation and cutout of every image, always on. Zhao et al. 2020, arXiv 2006.10738.
 
-    policy: which of them, in which order; none is the identity. Raises UserError for others.
+    policy: names of the operations, in order; an empty one is the identity. Raises UserError for others.
     """
 
     def __init__(self, policy: Sequence[str] = ("color", "translation", "cutout")) -> None:
@@ -67,7 +67,7 @@ class DiffAugment(Augment):
         self.policy = list(policy)
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Return the augmented images, differentiable by `images`."""
+        """Return the augmented images, differentiable in `images`."""
         for name in self.policy:
             images = OPERATIONS[name](images, draw)
         return images

@@ -1,4 +1,4 @@
-"""The mild augmentation under which consistency is asked for."""
+"""The weak augmentation for consistency regularisation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gan_lightning.streams import Draw
 
 
 class FlipAndShift(Augment):
-    """Mirrors every other image, and shifts all by a few pixels, reflecting at the edge.
+    """Mirrors half of the images, and shifts all by a few pixels with reflection at the edge.
 
     Zhang et al. 2019, arXiv 1910.12027.
 
-    ratio: largest shift as a share of the size; the paper's 4 of 32 pixels.
+    ratio: largest shift as a share of the size; the paper has 4 of 32 pixels.
     mirror: whether to mirror; not for digits and letters.
     """
 
@@ -26,7 +26,7 @@ class FlipAndShift(Augment):
         self.ratio, self.mirror = ratio, mirror
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Return the augmented images, differentiable by `images`."""
+        """Return the augmented images, differentiable in `images`."""
         mirror, right, down = draw.uniform("flip and shift", 3).unbind(1)
         height, width = (int(size * self.ratio) for size in images.shape[2:])
         images = shift(images, integer(right, -width, width), integer(down, -height, height), reflect=True)

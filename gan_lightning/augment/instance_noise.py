@@ -14,11 +14,12 @@ from gan_lightning.streams import Draw
 
 
 class InstanceNoise(Augment):
-    """N(0, sigma^2) on every pixel, so that real and fake overlap; sigma falls linearly to 0.
+    """Adds N(0, sigma^2) noise to every pixel, so that real and fake distributions overlap; sigma decreases linearly to
+    0.
 
-    std: sigma at the start, in units of the images' [-1, 1].
-    kimg: thousands of images after which there is none; None is the run's length. Raises UserError where the run has
-        none either.
+    std: initial sigma, for images in [-1, 1].
+    kimg: thousands of images after which sigma is 0; None takes the length of the run. Raises UserError if the length
+        is unknown too.
     """
 
     images_only: ClassVar[bool] = False
@@ -29,10 +30,10 @@ class InstanceNoise(Augment):
         if std < 0 or (kimg is not None and kimg <= 0):
             raise UserError(f"augment got std={std} and kimg={kimg}: std is at least 0, and kimg above 0 or null.")
         self.std, self.kimg = std, kimg
-        self.register_buffer("sigma", torch.tensor(float(std)), persistent=False)  # images_seen tells it
+        self.register_buffer("sigma", torch.tensor(float(std)), persistent=False)  # follows from images_seen
 
     def begin(self, images_seen: int, total_images: float) -> None:
-        """Set sigma to what it is after `images_seen`."""
+        """Set sigma for `images_seen`."""
         length = total_images if self.kimg is None else self.kimg * 1000
         if math.isinf(length):
             raise UserError("Instance noise fades over the run: set max_kimg or max_epochs, or augment.kimg.")

@@ -1,4 +1,4 @@
-"""Moves of each sample's pixels: shifts, quarter turns, and any affine map; all can be differentiated twice."""
+"""Geometric operations for each sample: shifts, rotations by 90 degrees, affine maps; all twice differentiable."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch.nn import functional
 
 
 def per_sample(values: Tensor, images: Tensor) -> Tensor:
-    """Return `(N,)` values in a shape that broadcasts over `images` `(N, ...)`."""
+    """Reshape values `(N,)` so that they broadcast over `images` `(N, ...)`."""
     return values.reshape(-1, *[1] * (images.ndim - 1))
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror left and right the samples that are `chosen` `(N,)`."""
+    """Mirror the samples that are `chosen` `(N,)` left to right."""
     return torch.where(per_sample(chosen, images), images.flip(3), images)
 
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn square images by `turns` `(N,)` times 90 degrees, counterclockwise."""
+    """Rotate square images by `turns` `(N,)` times 90 degrees, counterclockwise."""
     images = torch.where(per_sample(turns % 4 >= 2, images), images.flip(2, 3), images)
     return torch.where(per_sample(turns % 2 == 1, images), images.rot90(1, (2, 3)), images)
 
 
 def shift(images: Tensor, right: Tensor, down: Tensor, reflect: bool) -> Tensor:
-    """Shift by whole pixels `(N,)`; what comes in is a reflection (less than the image's size), or zero."""
+    """Shift by whole pixels `(N,)`, less than the image's size; the new pixels are a reflection or zero."""
     return _shift_along(_shift_along(images, 3, right, reflect), 2, down, reflect)
 
 
@@ -34,7 +34,7 @@ def _shift_along(images: Tensor, dim: int, by: Tensor, reflect: bool) -> Tensor:
     size = images.shape[dim]
     source = torch.arange(size, device=images.device) - by.long()[:, None]
     inside = (source >= 0) & (source < size)
-    if reflect:  # about the middle of the outermost pixels
+    if reflect:  # at the centres of the outermost pixels
         source = (size - 1) - ((size - 1) - source.abs()).abs()
     shape = [len(images), 1, size, 1] if dim == 2 else [len(images), 1, 1, size]
     moved = images.gather(dim, source.clamp(0, size - 1).reshape(shape).expand_as(images))
@@ -42,10 +42,10 @@ def _shift_along(images: Tensor, dim: int, by: Tensor, reflect: bool) -> Tensor:
 
 
 def affine(images: Tensor, maps: Tensor) -> Tensor:
-    """Return each image as `maps` `(N, 2, 3)` reads it: from an output's place in [-1, 1]^2 to the input's.
+    """Warp each image; `maps` `(N, 2, 3)` are affine maps from output to input positions in [-1, 1]^2.
 
-    Every pixel is the mean of 2 x 2 bicubic samples, so that a smaller image is not aliased; beyond the edges the
-    image is reflected.
+    Every pixel is the mean of 2 x 2 bicubic samples, against aliasing when an image gets smaller. The image is
+    reflected at the edges.
     """
     size = [len(images), images.shape[1], 2 * images.shape[2], 2 * images.shape[3]]
     grid = functional.affine_grid(maps.to(images.dtype), size, align_corners=False)
@@ -53,7 +53,7 @@ def affine(images: Tensor, maps: Tensor) -> Tensor:
 
 
 class _Sample(torch.autograd.Function):
-    """Reads images at a grid. Linear in them; PyTorch's own `grid_sample` can be differentiated only once."""
+    """Samples images at a grid. It is linear in them and twice differentiable, unlike PyTorch's `grid_sample`."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class _Sample(torch.autograd.Function):
 
 
 class _Spread(torch.autograd.Function):
-    """The transpose of `_Sample`: spreads values at a grid over images of `shape`."""
+    """The transpose of `_Sample`: adds values at a grid into images of `shape`."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:

@@ -1,4 +1,4 @@
-"""Filters in octave bands, and colour as linear maps of a pixel."""
+"""Filters in octave bands, and colour changes as linear maps of each pixel."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch.nn import functional
 from gan_lightning.augment.moves import per_sample
 
 BANDS = 4
-POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # of natural images in the bands, low to high (Karras et al. 2020)
+POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # power of natural images in the bands, low to high (Karras et al. 2020)
 
 
 def bands(images: Tensor) -> list[Tensor]:
-    """Split `(N, C, H, W)` in octaves, low to high, whose sum is the image; sides are at least 5 pixels.
+    """Split `(N, C, H, W)` (at least 5 pixels) into octave bands, low to high; their sum is the image.
 
-    Each octave is what [1, 2, 1] / 4 takes away, with gaps that double: the "a trous" algorithm.
+    Each band is the part that the filter [1, 2, 1] / 4 removes. The filter's spacing doubles from band to band (the "a
+    trous" algorithm).
     """
     octaves, low = [], images
     for gap in (1, 2, 4):
@@ -42,9 +43,9 @@ def amplify(images: Tensor, gains: Tensor) -> Tensor:
 
 
 def balanced_gains(single: Tensor) -> Tensor:
-    """Return the gains `(N, BANDS)` of one filter for each band in turn, each of which keeps the expected power.
+    """Return the total gains `(N, BANDS)` of one filter per band, each normalised to keep the expected power.
 
-    single: `(N, BANDS)`, how much the i-th filter amplifies the i-th band.
+    single: `(N, BANDS)`, gain of the i-th filter in the i-th band.
     """
     total = torch.ones_like(single)
     for band, power in enumerate(POWER):
@@ -58,9 +59,9 @@ def balanced_gains(single: Tensor) -> Tensor:
 def recolor(
     images: Tensor, brightness: Tensor, contrast: Tensor, invert: Tensor, hue: Tensor, saturation: Tensor
 ) -> Tensor:
-    """Add brightness, scale by contrast, invert luma, turn hue, scale saturation, in this order; all are `(N,)`.
+    """Add brightness, scale contrast, invert luma, rotate hue, scale saturation, in this order; all are `(N,)`.
 
-    invert: True to mirror the luma; hue: an angle in radians. An image that has not three channels is all luma.
+    invert: True inverts the luma. hue: an angle in radians. Images without three channels consist of luma only.
     """
     luma = torch.where(invert, -contrast, contrast)
     images = images + per_sample(brightness, images)
@@ -68,6 +69,6 @@ def recolor(
         return images * per_sample(luma, images)
     grey = images.mean(1, keepdim=True)
     chroma = images - grey
-    across = (chroma.roll(-2, 1) - chroma.roll(-1, 1)) / math.sqrt(3)  # a right angle further about the grey axis
+    across = (chroma.roll(-2, 1) - chroma.roll(-1, 1)) / math.sqrt(3)  # rotated by 90 degrees about the grey axis
     turned = chroma * per_sample(hue.cos(), images) + across * per_sample(hue.sin(), images)
     return per_sample(luma, images) * grey + per_sample(contrast * saturation, images) * turned

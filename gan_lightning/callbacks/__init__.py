@@ -1,4 +1,4 @@
-"""What happens around training: pictures, curves, checkpoints, stopping, and what the terminal shows."""
+"""Callbacks: sample grids, curves, checkpoints, stopping, and the terminal's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full training states on disk: the last one, and the best one by a score."""
+"""Saves full training states: the last one, and the best one by a score."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ BY_DEFAULT = ["fid", "high_quality", "is"]
 
 
 class Checkpoint(Callback, LightningCheckpoint):
-    """Keep `checkpoints/last.ckpt`, `best.ckpt` and any others in the run folder, each always whole and finite.
+    """Keep `checkpoints/last.ckpt`, `best.ckpt` and any others in the run folder; all are complete and finite.
 
-    every_minutes: wall clock between two states; every_kimg: the same in thousand images; None: not by that measure.
-        There is also one after each new best score, at the end, and on Ctrl-C or an error between two iterations
-        (one that broke off leaves half-moved networks, which are not worth keeping). A first Ctrl-C waits for the
-        end of the iteration.
-    keep_every_kimg: thousand images between two states that stay, named by the images seen; None: none stay.
-    monitor: the score that decides what is best, with or without its extractor's suffix; None takes FID, or the
-        share of high-quality samples where there is no FID (2-D mixtures), or IS.
+    every_minutes, every_kimg: minutes, or thousand images, between two saves; None: not used. The state is also saved
+        after each new best score, at the end, and on Ctrl-C or an error between two iterations. It is not saved if an
+        iteration was interrupted, since its networks are partly updated. A first Ctrl-C waits for the end of the
+        iteration.
+    keep_every_kimg: thousand images between two states that are kept, named by the images seen; None: none are kept.
+    monitor: the score that selects the best state, with or without its extractor's suffix. None takes FID; if there is
+        none, the share of high-quality samples (2-D mixtures); else IS.
 
-    With several processes they agree on clock and Ctrl-C where scalars are fetched, so no step waits for that.
-    Lightning's own class counts optimiser steps and never fires by time in manual optimisation.
+    Several processes agree on the clock and on Ctrl-C when scalars are fetched, so that no step waits for it.
+    Lightning's own class counts optimiser steps, and in manual optimisation it never saves by time.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Checkpoint(Callback, LightningCheckpoint):
         self._new_best = self._keep = False
         self._clock_due = self._interrupt_due = False
         self._saved_at: int | None = None
-        self._started: int | None = None  # the iteration that began last
+        self._started: int | None = None  # the iteration that was started last
 
     def folder(self, trainer: L.Trainer) -> Path:
         """Return the folder of the checkpoints."""
         return Path(trainer.default_root_dir) / "checkpoints"
 
     def last_path(self, trainer: L.Trainer) -> Path:
-        """Return the path of the newest state; there may be none yet."""
+        """Return the path of the newest state; it may not exist yet."""
         return self.folder(trainer) / "last.ckpt"
 
     def best_path(self, trainer: L.Trainer) -> Path:
-        """Return the path of the state with the best score; there may be none."""
+        """Return the path of the state with the best score; it may not exist."""
         return self.folder(trainer) / "best.ckpt"
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,36 +81,36 @@ class Checkpoint(Callback, LightningCheckpoint):
         self.best_score, self.best_name = state_dict["best_score"], state_dict["best_name"]
 
     def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Start the clocks, and sweep up what a killed process left half-written."""
+        """Start the clocks, and delete files that a killed process left incomplete."""
         self._clock.restart()
         self._kimg.start(module.images_seen)
         self._keep_kimg.start(module.images_seen)
-        self._saved_at = module.images_seen  # what was just loaded need not be written again
+        self._saved_at = module.images_seen  # a state that was just loaded is not saved again
         self._interrupt.install(lambda: trainer.world_size > 1 or self._half_moved(module))
         if trainer.is_global_zero:
             for half in self.folder(trainer).glob(".*.ckpt"):
                 half.unlink(missing_ok=True)
 
     def on_scalars(self, trainer: L.Trainer, module: Game, scalars: dict[str, float]) -> None:
-        """Let several processes agree on what each sees for itself: its clock and its Ctrl-C."""
+        """Let several processes agree on their clocks and on Ctrl-C."""
         if trainer.world_size > 1:
             agree = trainer.strategy.reduce_boolean_decision
             self._clock_due = agree(self._clock.due(), all=False)
             self._interrupt_due = agree(self._interrupt.requested, all=False)
 
     def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
-        """Remember a new best score; its state is saved when the batch or epoch is over."""
+        """Remember a new best score; the state is saved at the end of the batch or epoch."""
         name = find(scores, self.monitor) if self.monitor else first(scores, BY_DEFAULT)
         if name and better(name, scores[name], self.best_score if name == self.best_name else None):
             self.best_name, self.best_score = name, scores[name]
             self._new_best = True
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Game, *_: object) -> None:
-        """Note which iteration is about to move the networks; its end shows in `module.iteration`."""
+        """Remember the iteration that starts now; when it ends, `module.iteration` increases."""
         self._started = module.iteration
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
-        """Save if something is due; end the run if Ctrl-C was pressed."""
+        """Save if a save is due; end the run if Ctrl-C was pressed."""
         alone = trainer.world_size == 1
         self._keep = self._keep_kimg.due(module.images_seen)
         by_images = self._kimg.due(module.images_seen) or self._keep
@@ -131,20 +131,20 @@ class Checkpoint(Callback, LightningCheckpoint):
         self._interrupt.remove()
 
     def on_exception(self, trainer: L.Trainer, module: Game, exception: BaseException) -> None:
-        """Save the state unless it is half-moved, or the other processes may not be here to save with this one."""
+        """Save the state, unless it is partly updated or other processes may not take part."""
         self._interrupt.remove()
         together = trainer.world_size == 1 or self._interrupt_due
         if self._half_moved(module) or not together or self._saved_at is None:
             return
         try:
             saved = self._saved_at == module.images_seen or self.save(trainer, module)
-        except UserError:  # the NaN guard's sentence is the exception that is on its way already
+        except UserError:  # the NaN guard's error is already being raised
             return
         if saved and trainer.is_global_zero:
             print(f"Saved {self.last_path(trainer)} at {module.images_seen / 1000:g} kimg.")
 
     def save(self, trainer: L.Trainer, module: Game) -> bool:
-        """Save last.ckpt, and the same as best.ckpt or as a state to keep if it is one; all processes must call this.
+        """Save last.ckpt, and if due also best.ckpt and a state to keep; all processes must call this.
 
         Returns False, with nothing written, if the state is not finite.
         """
@@ -158,14 +158,14 @@ class Checkpoint(Callback, LightningCheckpoint):
             for path in paths[1:]:
                 write_atomically(path, lambda temporary: _link_or_copy(paths[0], temporary))
         else:
-            trainer.save_checkpoint(paths[0], weights_only=False)  # takes part; only rank zero writes
+            trainer.save_checkpoint(paths[0], weights_only=False)  # all ranks take part; only rank zero writes
         self._new_best = self._keep = self._clock_due = False
         self._saved_at = module.images_seen
         self._clock.restart()
         return True
 
     def _half_moved(self, module: Game) -> bool:
-        """Return whether an iteration began and didn't end, so that the networks are of no moment."""
+        """Return whether an iteration started and did not end, so that the networks are partly updated."""
         return module.iteration == self._started
 
 
@@ -177,7 +177,7 @@ def _finite(module: Game) -> bool:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give `source` a second name without a second copy of its bytes, where the file system can."""
+    """Make `target` a hard link to `source`, or a copy if the file system has no links."""
     target.unlink()
     try:
         os.link(source, target)

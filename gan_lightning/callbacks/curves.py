@@ -1,4 +1,4 @@
-"""curves.png: the run at a glance."""
+"""curves.png: losses, the discriminator's answers and scores of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TITLES = {
     "high_quality": "Share of high-quality samples",
     "reverse_kl": "Reverse KL over modes, lower is better",
 }
-TITLES_OF_SEVERAL = {  # by how their names begin
+TITLES_OF_SEVERAL = {  # by the beginning of the names
     "swd": "Sliced Wasserstein distance, lower is better",
     "d_accuracy_": "Discriminator's accuracy",
     "gan_": "Accuracy of classifiers, higher is better",
@@ -49,7 +49,7 @@ class Curves(Callback):
         self._clock = EverySeconds(every_seconds)
 
     def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
-        """Redraw if the last drawing is old enough."""
+        """Redraw if `every_seconds` have passed since the last drawing."""
         if self._clock.due():
             self._draw(trainer)
 
@@ -67,7 +67,7 @@ class Curves(Callback):
 
 
 def _floors(trainer: L.Trainer) -> dict[str, float]:
-    """Return what the evaluation, if there is one, measured for real images."""
+    """Return the scores of real images, if there is an evaluation."""
     evaluators = [getattr(callback, "evaluator", None) for callback in callbacks_of(trainer, L.Callback)]
     return next((dict(floor) for floor in (getattr(one, "floor", None) for one in evaluators) if floor), {})
 
@@ -98,7 +98,7 @@ def _points(rows: list[Row], name: str) -> Points:
 
 
 def _panels(curves: dict[str, Points]) -> dict[str, list[str]]:
-    """Return the names of the curves of each panel by its title: both players, D's answers, and a panel a score."""
+    """Return for each panel's title the names of its curves: losses, D's answers, and one panel for each score."""
     losses = [name for name in curves if name.startswith("loss/")]
     answers: list[str] = [name for name in ("D(x)", "D(G(z))") if name in curves]
     panels: dict[str, list[str]] = {"Loss": losses, "Discriminator's answer": answers}

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment that suits."""
+"""Delays Ctrl-C until the program can stop safely."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Handler = Callable[[int, FrameType | None], Any] | int | None  # what signal.sig
 
 
 class DeferredInterrupt:
-    """Interrupts at once, or where `unsuitable()` says so only remembers the first SIGINT in `requested`."""
+    """Interrupts at once; while `unsuitable()` is True, the first SIGINT only sets `requested`."""
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: Handler = None
 
     def install(self, unsuitable: Callable[[], bool]) -> None:
-        """Take over SIGINT, unless someone else handles it or this is not the main thread."""
+        """Install the handler for SIGINT, unless another handler is installed or this is not the main thread."""
         self.requested, self._unsuitable = False, unsuitable
         if threading.current_thread() is not threading.main_thread():
             return
@@ -27,7 +27,7 @@ class DeferredInterrupt:
             self._previous = signal.signal(signal.SIGINT, self._remember)
 
     def remove(self) -> None:
-        """Give SIGINT back."""
+        """Restore the former handler of SIGINT."""
         if self._previous is not None and signal.getsignal(signal.SIGINT) == self._remember:
             signal.signal(signal.SIGINT, self._previous)
         self._previous = None

@@ -1,4 +1,4 @@
-"""The length of a run in images."""
+"""Limits the length of a run in images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Limit(Callback):
-    """Stop with the first iteration at which the discriminator has seen `max_kimg` thousand images. None: no limit."""
+    """Stop after the first iteration at which the discriminator has seen `max_kimg` thousand images. None: no limit."""
 
     def __init__(self, max_kimg: float | None = None) -> None:
         if max_kimg is not None and not 0 < max_kimg < math.inf:
@@ -23,11 +23,11 @@ class Limit(Callback):
         self.max_images = None if max_kimg is None else round(max_kimg * 1000)
 
     def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Train no further if a resumed run is there already."""
+        """Stop at once if a resumed run has already reached the limit."""
         self._stop_at_limit(trainer, module)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
-        """Stop in mid-epoch."""
+        """Stop if the limit is reached, also within an epoch."""
         self._stop_at_limit(trainer, module)
 
     def _stop_at_limit(self, trainer: L.Trainer, module: Game) -> None:

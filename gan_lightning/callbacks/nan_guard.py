@@ -1,4 +1,4 @@
-"""Stopping at the first number that is none."""
+"""Stops a run at the first NaN or infinite scalar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NanGuard(Callback):
-    """Stop the run when a scalar is NaN or infinite, and say which one, when, and what is left to go back to.
+    """Stop the run when a scalar is NaN or infinite; the error says which one, when, and which checkpoint is left.
 
     Scalars are means over processes, so all processes stop together.
     """

@@ -1,4 +1,4 @@
-"""What the terminal shows: a bar for the whole run, or one line an epoch where the output is no terminal."""
+"""The terminal's output: a progress bar for the whole run, or one line per epoch if the output is no terminal."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ SHOWN = {
 class Progress(Callback, RichProgressBar):
     """Show losses, D(x), D(G(z)), images/s, kimg, the last score, and the time left of the whole run.
 
-    It reads what was fetched for the loggers anyway and looks at the clock once per iteration; it draws
-    `refresh_per_second` times a second, in a thread of Lightning's RichProgressBar. The time left takes in
-    evaluations, since it goes by all the time that this run took so far.
+    It uses the values that were fetched for the loggers, and reads the clock once per iteration. It draws
+    `refresh_per_second` times a second, in a thread of Lightning's RichProgressBar. The time left includes evaluations,
+    since it is estimated from the whole time of this run so far.
     """
 
     def __init__(self, refresh_per_second: int = 4) -> None:
@@ -50,7 +50,7 @@ class Progress(Callback, RichProgressBar):
         self.fraction: float | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Put up the bar, or settle for lines."""
+        """Show the bar, or print lines if there is no terminal."""
         self._begun = time.monotonic()
         self._scores = dict(module.scores)
         self._fraction_at_start = run_fraction(trainer, module)
@@ -66,21 +66,21 @@ class Progress(Callback, RichProgressBar):
         self._show(trainer, module)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
-        """Renew the figures if the last ones are old enough."""
+        """Update the figures if it is time."""
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module)
 
     def on_evaluating(self, trainer: L.Trainer, module: Game, what: str, done: int, total: int) -> None:
-        """Show how far an evaluation is, in the place of the figures."""
+        """Show the progress of an evaluation instead of the figures."""
         if self.refresh_rate and time.monotonic() - self._drawn >= 1 / self.refresh_rate:
             self._show(trainer, module, evaluating=f"evaluating: {done:,} of {total:,} {what}")
 
     def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
-        """Keep the scores for display."""
+        """Store the scores for display."""
         self._scores.update(scores)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
-        """Print the epoch's line where there is no bar."""
+        """Print the epoch's line if there is no bar."""
         if self._plain and self.is_enabled:
             self._renew(trainer, module)
             print(f"{self.headline} · {self.details} · {self.times()}", flush=True)
@@ -93,7 +93,7 @@ class Progress(Callback, RichProgressBar):
         self._stop_progress()
 
     def configure_columns(self, trainer: L.Trainer) -> list[ProgressColumn]:
-        """Return the one column that draws all: a line with the bar and a line with the figures."""
+        """Return the only column, which draws the line with the bar and the line with the figures."""
         return [RunColumn(self)]
 
     def _update_metrics(self, trainer: L.Trainer, module: Game) -> None:
@@ -158,7 +158,7 @@ def _title(name: str) -> str:
 
 
 def run_fraction(trainer: L.Trainer, module: Game) -> float | None:
-    """Return how much of the run is done, in [0, 1], by its nearest end: epochs or images; None if it has no end."""
+    """Return the finished share of the run, in [0, 1], by epochs or images, whichever ends first; None if endless."""
     fractions = [module.images_seen / limit.max_images for limit in callbacks_of(trainer, Limit) if limit.max_images]
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
     if epochs and epochs > 0 and 0 < batches < float("inf"):
@@ -167,7 +167,7 @@ def run_fraction(trainer: L.Trainer, module: Game) -> float | None:
 
 
 def time_left(elapsed: float, before: float | None, now: float | None) -> float | None:
-    """Return the seconds left if the run goes on as since its start at fraction `before`; None while unknown."""
+    """Return the estimated seconds left, from the speed since the start at fraction `before`; None while unknown."""
     if now is None or before is None or now <= before:
         return None
     return elapsed * (1 - now) / (now - before)

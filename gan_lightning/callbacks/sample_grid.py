@@ -1,4 +1,4 @@
-"""What a game makes of the same latents, or of the same sources, as training goes on."""
+"""Sample grids: what a game makes from fixed latents, or fixed source images, during training."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
 if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
 
-AT_LEAST = 512  # small images are enlarged until the grid is about this wide, in pixels
+AT_LEAST = 512  # pixels: small images are enlarged so that the grid is about this wide
 
 
 class SampleGrid(Callback):
-    """Write `samples/<images seen>.png`, the latest as `samples.png`, and in the end a time-lapse `samples.gif`.
+    """Write `samples/<images seen>.png`, the latest also as `samples.png`, and at the end a time-lapse `samples.gif`.
 
-    rows, columns: of the grid; a conditional generator gets one row for each class. Points in the plane (2-D mixtures)
-        are drawn as a scatter plot of `points` samples over the real modes instead.
-    every_epochs, every_kimg: how often; None: not by that measure. seed: of the latents, fixed for the whole run.
-    gif_frames, gif_side: the most frames, and the longest side in pixels, of the time-lapse; 0 frames: none.
+    rows, columns: of the grid; a conditional generator gets one row for each class. 2-D points (mixtures) are drawn as
+        a scatter plot of `points` samples over the real modes.
+    every_epochs, every_kimg: epochs, or thousand images, between two frames; None: not used.
+    seed: of the latents, which stay the same for the whole run.
+    gif_frames, gif_side: largest number of frames, and longest side in pixels, of the time-lapse; 0 frames: none.
 
-    Any further picture of the game is written as `NAME.png`: of a generator with codes (InfoGAN) `codes.png`, a row for
-    each code that runs through its values. Samples come from the averaged generator where there is one. Frames beyond a
-    checkpoint are dropped on resume.
+    Further pictures of the game are written as `NAME.png`. A generator with codes (InfoGAN) has `codes.png`: in each
+    row one code takes all of its values. Samples come from the averaged generator if there is one. On resume, frames
+    after the checkpoint are deleted.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class SampleGrid(Callback):
         self._drawn_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Drop the frames that a resumed run will draw again; show what an untrained generator makes."""
+        """Delete frames that a resumed run will draw again; draw samples of the untrained generator."""
         self._kimg.start(module.images_seen)
         if trainer.is_global_zero:
             for frame in _frames(trainer):
@@ -90,7 +91,7 @@ class SampleGrid(Callback):
             write_atomically(target, lambda path: time_lapse(frames, path, self.gif_frames, self.gif_side))
 
     def _draw(self, trainer: L.Trainer, module: Game) -> None:
-        """Write and log one frame, once for a number of images seen."""
+        """Write and log one frame, at most once for each number of images seen."""
         if not trainer.is_global_zero or self._drawn_at == module.images_seen:
             return
         self._drawn_at = module.images_seen
@@ -102,13 +103,13 @@ class SampleGrid(Callback):
             log_image(trainer.loggers, name, picture, module.images_seen)
 
     def pictures(self, trainer: L.Trainer, module: Game) -> dict[str, Image.Image]:
-        """Return what the game shows of the fixed latents as they are now, drawn; the first picture is "samples"."""
+        """Return the game's pictures of the fixed latents at this point of training; the first is "samples"."""
         shown = module.pictures(self.rows, self.columns, self.points, self.seed)
         names = ["samples", *list(shown)[1:]]
         return {name: _drawn(trainer, picture) for name, picture in zip(names, shown.values(), strict=True)}
 
     def picture(self, trainer: L.Trainer, module: Game) -> Image.Image:
-        """Return the grid, or for points in the plane the scatter plot, of the fixed latents as they are now."""
+        """Return the grid, or for 2-D points the scatter plot, of the fixed latents at this point of training."""
         return self.pictures(trainer, module)["samples"]
 
 
@@ -124,7 +125,7 @@ def _frames(trainer: L.Trainer) -> list[Path]:
 
 
 def _modes(trainer: L.Trainer) -> tuple[Tensor | None, float]:
-    """Return the real mixture's centres and standard deviation, if the data set tells them."""
+    """Return the real mixture's centres and standard deviation, if the data set has them."""
     data: Any = getattr(trainer, "datamodule", None)
     if not hasattr(data, "modes"):
         return None, 0.0

@@ -1,4 +1,4 @@
-"""Training until the scores are good enough."""
+"""Stops training when scores have reached given values."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SHARES = ("high_quality", "precision", "recall", "coverage")  # in [0, 1]
 class Target(Callback):
     """Stop when every given score reaches its threshold: `fid=5` means FID <= 5, `is=8` means IS >= 8.
 
-    A threshold holds for a score whatever its protocol (`fid` also for `fid10k_train[classifier]`); None is none.
-    The names come as `**thresholds` because one of them, `is`, can't be a parameter's name in Python.
+    A threshold applies to a score with any protocol (`fid` also to `fid10k_train[classifier]`); None: no threshold.
+    Names are keyword arguments (`**thresholds`), because `is` cannot be the name of a parameter in Python.
     """
 
     def __init__(self, **thresholds: float | None) -> None:

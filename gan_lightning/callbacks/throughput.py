@@ -1,4 +1,4 @@
-"""How fast training goes."""
+"""Measures the speed of training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Throughput(Callback):
-    """Add `images_per_second` to the training scalars: images seen, over all processes, by wall clock.
+    """Add `images_per_second` to the training scalars: images seen by all processes per second of wall clock.
 
-    Waiting for data counts; evaluations, and whatever else happens between two epochs, don't. The clock is read on
-    the host without waiting for the device, which the scalars' own transfer does anyway.
+    The time includes waiting for data. It excludes evaluations and everything else between two epochs. The clock is
+    read on the host without synchronising the device; fetching the scalars synchronises it anyway.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Throughput(Callback):
         self._seconds, self._images = 0.0, 0
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Leave out what came before."""
+        """Exclude the time before the epoch."""
         self._excluded = True
 
     def on_scores(self, trainer: L.Trainer, module: Game, scores: dict[str, float]) -> None:
-        """Leave out the time since the last batch, in which the evaluation ran."""
+        """Exclude the time since the last batch, when the evaluation ran."""
         self._excluded = True
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Game, *_: object) -> None:
@@ -39,7 +39,7 @@ class Throughput(Callback):
             self._mark, self._from, self._excluded = time.perf_counter(), module.images_seen, False
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: object) -> None:
-        """Count the batch, and the time since the end of the one before."""
+        """Count the batch, and the time since the end of the previous one."""
         if self._excluded:
             return
         now = time.perf_counter()

@@ -1,1 +1,1 @@
-"""The commands: compose, check, build, call Lightning."""
+"""The commands: compose the configuration, check it, build objects, call Lightning."""

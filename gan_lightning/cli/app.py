@@ -1,6 +1,6 @@
-"""A command: Hydra composes its configuration, a task runs, and a user's mistake ends in one sentence.
+"""A command: Hydra composes its configuration, a task runs, and a user's mistake gives one sentence.
 
-Nothing here imports torch: `--help`, completion and mistakes in the command line answer at once.
+This module does not import torch, so that `--help`, completion and mistakes in the command line answer at once.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Task = Callable[[DictConfig], Any]
 
 
 def command(name: str) -> Callable[[Task], Command]:
-    """Make a task of a configuration into a command whose configuration is `conf/<name>.yaml`."""
+    """Decorate a function of a configuration as a command with the configuration `conf/<name>.yaml`."""
     return lambda task: Command(name, task)
 
 
 class Command:
     """Callable with a composed configuration or with a list of overrides; `main` is the command line.
 
-    Called from Python it raises UserError; from the command line it prints the sentence and exits with status 1.
+    From Python it raises UserError; on the command line it prints the sentence and exits with status 1.
     """
 
     def __init__(self, name: str, task: Task) -> None:
@@ -55,7 +55,7 @@ class Command:
             _given.clear()
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the configuration that `overrides` make; raises UserError for one that does not fit."""
+        """Return the configuration composed with `overrides`; raises UserError for an invalid one."""
         _register()
         check_groups(overrides)
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -96,7 +96,7 @@ def _register() -> None:
 
 
 def first_process() -> bool:
-    """Return whether this is the process that the user started, not one that Lightning starts beside it."""
+    """Return whether this is the process that the user started, not one that Lightning starts."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
@@ -104,7 +104,7 @@ def first_process() -> bool:
 def _one_sentence(name: str) -> Iterator[None]:
     """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1.
 
-    Ctrl-C ends in a word and status 130.
+    Ctrl-C prints one word and exits with status 130.
     """
     tracebacks.borrow()
     try:

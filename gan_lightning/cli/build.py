@@ -1,4 +1,4 @@
-"""From a composed configuration to objects: data, module, evaluator, callbacks, loggers, trainer."""
+"""Builds objects from a composed configuration: data, module, evaluator, callbacks, loggers, trainer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gan_lightning.streams import key
 from gan_lightning.training.distributed import ReplicaStrategy
 
 OPTIMIZER = "_optimizer"
-GROUPS = {  # arguments of a game, and the groups that they come from
+GROUPS = {  # arguments of a game -> their groups
     "loss": "loss",
     "generator_loss": "generator_loss",
     "regularizers": "regularizer",
@@ -33,7 +33,7 @@ GROUPS = {  # arguments of a game, and the groups that they come from
     "latent_optimization": "latents",
     "schedule": "schedule",
 }
-ALWAYS_CHOSEN = ("loss", "generator_loss")  # groups without an option that is none
+ALWAYS_CHOSEN = ("loss", "generator_loss")  # groups without an option "none"
 NONE = {"regularizer": "[]", "latents": "drawn", "schedule": "constant"}
 
 
@@ -43,9 +43,9 @@ def data(config: DictConfig) -> L.LightningDataModule:
 
 
 def module(config: DictConfig) -> Game:
-    """Return the game with what its constructor takes of the groups; weights are drawn from the seed.
+    """Return the game, built from the groups that its constructor takes; weights are drawn from the seed.
 
-    Raises UserError for a group that was chosen and that the game does not take.
+    Raises UserError for a chosen group that the game does not take.
     """
     taken = parameters_of(located("model", config.model._target_))
     offered: dict[str, Callable[[], Any]] = {
@@ -73,7 +73,7 @@ def module(config: DictConfig) -> Game:
 
 
 def _check_taken(config: DictConfig, taken: Collection[str], offered: dict[str, Callable[[], Any]]) -> None:
-    """Refuse a group that has an option which the game would ignore."""
+    """Refuse a chosen group that the game would ignore."""
     chosen = {word.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0] for word in overrides()}
     for name, group in GROUPS.items():
         if name in taken or (group not in chosen and (group in ALWAYS_CHOSEN or not offered[name]())):
@@ -86,7 +86,7 @@ def _check_taken(config: DictConfig, taken: Collection[str], offered: dict[str, 
 
 
 def _record_arguments(game: Game) -> None:
-    """Let networks of the user's own without our base class, too, say in a checkpoint how they are built."""
+    """Record the arguments of a user's networks without our base class too, for checkpoints."""
     for name, network in game.named_children():
         node = game.config["model"].get(name) if game.config else None
         if isinstance(node, dict) and not hasattr(network, "arguments"):
@@ -94,12 +94,12 @@ def _record_arguments(game: Game) -> None:
 
 
 def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]], Optimizer]:
-    """Return what makes a player's optimiser, tried once: torch judges its arguments only when it is made.
+    """Return a player's optimiser factory. It is called once here, since torch checks the arguments only then.
 
-    A player who is not named in `optim` has one like the generator's.
+    A player that is not named in `optim` gets one like the generator's.
     """
     factory = build(config.optim.get(player) or config.optim.generator)
-    if "betas" in getattr(factory, "keywords", {}):  # [0, 0.9] is natural to write, and torch takes floats only
+    if "betas" in getattr(factory, "keywords", {}):  # [0, 0.9] is common in YAML, and torch takes only floats
         factory.keywords["betas"] = tuple(map(float, factory.keywords["betas"]))
     try:
         factory([nn.Parameter(torch.zeros(1))])
@@ -109,7 +109,7 @@ def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]],
 
 
 def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluator | None:
-    """Return the evaluator, None where no metrics are asked for."""
+    """Return the evaluator, None without metrics."""
     if not config.metrics:
         return None
     options = {k: config.evaluation[k] for k in ("num_fakes", "split", "batch_size", "seed", "raw")}
@@ -118,10 +118,10 @@ def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluato
 
 
 def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]:
-    """Return the callbacks; the evaluation comes before those that react to its scores."""
+    """Return the callbacks; the evaluation is before callbacks that use its scores."""
     chosen = [build(node) for node in config.callbacks.values()]
     if config.max_kimg is not None and "limit" not in config.callbacks:
-        chosen.append(Limit(config.max_kimg))  # a list of callbacks without it must not unlimit the run
+        chosen.append(Limit(config.max_kimg))  # the limit applies even if it is not in the list of callbacks
     if measure is None:
         return chosen
     when = {k: config.evaluation[k] for k in ("every_epochs", "every_kimg")}
@@ -135,7 +135,7 @@ def loggers(config: DictConfig) -> list[Any]:
 
 
 def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
-    """Return Lightning's Trainer, with our strategy where there are several processes."""
+    """Return Lightning's Trainer, with our strategy if there are several processes."""
     options = {name: value for name, value in config.trainer.items() if name != "max_epochs"}
     several = processes(config.trainer) > 1
     if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
@@ -146,7 +146,7 @@ def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any])
         if OmegaConf.is_config(options[name]):
             options[name] = OmegaConf.to_container(options[name])
     del options["_target_"]
-    # Where none of ours is chosen Lightning would add its own, which count optimiser steps.
+    # Without one of ours Lightning would add its own, which counts optimiser steps.
     options["enable_progress_bar"] = any(isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks)
     options["enable_checkpointing"] = any(isinstance(c, L.pytorch.callbacks.Checkpoint) for c in callbacks)
     try:
@@ -156,14 +156,14 @@ def trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Any])
 
 
 def epochs(config: DictConfig) -> int:
-    """Return the limit in epochs: as given, else none beside max_kimg, else 60."""
+    """Return the limit in epochs: as given, else none if max_kimg is given, else 60."""
     if config.trainer.max_epochs is not None:
         return config.trainer.max_epochs
     return -1 if config.max_kimg is not None else 60
 
 
 def processes(trainer: DictConfig) -> int:
-    """Return how many processes the trainer will start, over all machines."""
+    """Return the number of processes that the trainer will start, on all machines."""
     devices = trainer.devices
     if OmegaConf.is_list(devices):
         number = len(devices)

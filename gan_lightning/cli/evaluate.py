@@ -37,8 +37,8 @@ OF_FOLDERS = ("image_size",)
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
     """Measure what `cfg` (conf/evaluate.yaml) names, print a table, and return {"scores", "floor", "protocol"}.
 
-    Of several checkpoints "scores" is a dict of theirs by name. The table is also written to `out`, where that is given
-    or there are several.
+    For several checkpoints "scores" is a dict of their scores by name. The table is also written to `out`, if it is
+    given or there are several checkpoints.
     """
     check_numbers(cfg, NUMBERS, ("raw", "batch_size", "num_workers"))
     if (cfg.real is None) != (cfg.fake is None):
@@ -63,7 +63,7 @@ def main() -> None:
 def _check_together(cfg: DictConfig) -> None:
     """Refuse options that would have no effect."""
     for key in OF_GENERATORS if cfg.ckpt is None else OF_FOLDERS:
-        if cfg[key] is not None and cfg[key] is not False:  # a seed of 0 was given
+        if cfg[key] is not None and cfg[key] is not False:  # a seed of 0 counts as given
             what = "a trained generator, ckpt=PATH" if cfg.ckpt is None else "two folders, real=FOLDER fake=FOLDER"
             raise UserError(f"{key}=... is for {what}: here it has no effect, leave it out.")
 
@@ -111,7 +111,7 @@ def _one(cfg: DictConfig, found: Found) -> dict[str, Any]:
 def _report(
     name: str, scores: dict[str, float], evaluator: Evaluator, out: Path | None, images_seen: int | None = None
 ) -> dict[str, Any]:
-    """Print the scores below one another, and write them to `out`."""
+    """Print the scores, one per line, and write them to `out`."""
     from gan_lightning.evaluation.score_table import Row, show
 
     table = _table([Row(name, scores, images_seen)], evaluator)
@@ -122,7 +122,7 @@ def _report(
 
 
 def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
-    """Measure checkpoints one after another; what was measured is written at once, and kept if the rest fails."""
+    """Measure checkpoints one after another; each result is written at once, and kept if a later one fails."""
     from gan_lightning.evaluation.protocol import describe
     from gan_lightning.evaluation.score_table import Row, Table
 
@@ -133,7 +133,7 @@ def _several(cfg: DictConfig, given: Any, found: list[Found]) -> dict[str, Any]:
     for number, (path, run, name) in enumerate(found, start=1):
         loaded = generators.load(path)
         if loaded.images_seen is not None and (run, loaded.images_seen) in seen:
-            continue  # the best checkpoint is the last one, too
+            continue  # the best checkpoint is also the last one
         seen.add((run, loaded.images_seen))
         try:
             scores = generators.measure(out / Path(name).with_suffix(""))
@@ -172,13 +172,13 @@ def _write(table: Table, out: Path) -> None:
 
 
 def _beside(given: Any) -> Path:
-    """Return where a table goes by default: into the folder that was given, else into the current one."""
+    """Return the default folder of a table: the given folder, else the current one."""
     folder = Path(given).expanduser() if isinstance(given, str) else Path()
     return folder / "evaluation"
 
 
 def _writable(folder: Any) -> Path | None:
-    """Return the folder, made; raise a UserError, before anything is measured, where it cannot be written."""
+    """Create and return the folder; raise a UserError, before anything is measured, if it cannot be written."""
     if folder is None:
         return None
     path = Path(str(folder)).expanduser()

@@ -1,6 +1,6 @@
-"""Former names: of options, whose users are told the new ones, and of keys, which the configurations of old runs have.
+"""Former names of options, which are answered with the new names, and of keys in configurations of old runs.
 
-A run's own configuration holds what its options said and no option's name, so that only its keys need translation.
+A run's saved configuration contains the content of options but not their names, so only keys are translated.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ FORMER = {
 
 
 def now_called(group: str, option: str) -> str | None:
-    """Return the name that a group's option has today, None where `option` is no former name."""
+    """Return the present name of a group's option, None if `option` is not a former name."""
     return FORMER.get(group, {}).get(option)
 
 
-KEYS = {("gan_lightning.regularizers.Orthogonal", "player"): "role"}  # (what was built, its key) -> the key today
+KEYS = {("gan_lightning.regularizers.Orthogonal", "player"): "role"}  # (class, former key) -> present key
 
 
 def translated(node: Any) -> Any:
-    """Return a configuration, plain containers, with the keys that its objects have today."""
+    """Return a configuration in plain containers with the present keys of its objects."""
     if isinstance(node, list):
         return [translated(child) for child in node]
     if not isinstance(node, dict):

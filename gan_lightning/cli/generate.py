@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gan_lightning.inference.load import LoadedGenerator
 
 NUMBERS = {"seed": (int, -math.inf), "raw": (bool, 0), "overwrite": (bool, 0)}
-OPTIONS: dict[str, tuple[type, float]] = {  # of sampling; what is null is off
+OPTIONS: dict[str, tuple[type, float]] = {  # options of sampling; null is off
     "truncation": (float, -math.inf),
     "truncation_layers": (int, 1),
     "mix_seed": (int, -math.inf),
@@ -33,7 +33,7 @@ EXPORTS = {"onnx": "generator.onnx", "safetensors": "generator.safetensors"}
 
 @command("generate")
 def generate(cfg: DictConfig) -> Path:
-    """Write what `cfg` (conf/generate.yaml) asks for, print where, and return the path."""
+    """Write the samples or the export that `cfg` (conf/generate.yaml) describes, print the path, and return it."""
     from gan_lightning.inference.load import load
 
     check_numbers(cfg, NUMBERS, NUMBERS)
@@ -67,7 +67,7 @@ def _options(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _next_free(stem: str, suffix: str) -> Path:
-    """Return ./stem.suffix, or the first of stem-2, stem-3, ... that is not there yet."""
+    """Return ./stem.suffix, or the first of stem-2, stem-3, ... that does not exist."""
     names = (f"{stem}{'' if number == 1 else f'-{number}'}{suffix}" for number in count(1))
     return next(path for path in map(Path, names) if not path.exists())
 

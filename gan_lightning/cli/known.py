@@ -1,4 +1,4 @@
-"""Keys that nothing reads: Hydra merges whatever a YAML file says, and a misspelt key would have no effect."""
+"""Finds keys that nothing reads: Hydra accepts any key in a YAML file, and a misspelt key would have no effect."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gan_lightning.errors import UserError, nearest_first
 
 READ = (
     *("optim.generator", "optim.discriminator", "optim.clip_norm", "conditioning.needs_labels", "conditioning.head"),
-    *("optim.lr", "optim.betas"),  # the players' by default; nobody's where both have values of their own
+    *("optim.lr", "optim.betas"),  # defaults of the players; unused if both have their own values
 )
-OPEN = ("conditioning", "published")  # their keys are judged by whoever reads them
+OPEN = ("conditioning", "published")  # their keys are checked where they are read
 
 
 def check_known(config: DictConfig) -> None:
-    """Refuse a key that is none of train.yaml's, of no object, in no interpolation, and not given with a +."""
+    """Refuse a key that is not in train.yaml, of no object, in no interpolation, and not given with a +."""
     raw: Any = OmegaConf.to_container(config, resolve=False)
     known = {*READ, *_own_keys()}
     referenced = set(_references(raw))
@@ -48,13 +48,13 @@ def check_known(config: DictConfig) -> None:
 
 @cache
 def _own_keys() -> frozenset[str]:
-    """Return the keys and the groups of train.yaml, which is read once."""
+    """Return the keys and the groups of train.yaml; it is read once."""
     ours = OmegaConf.load(str(files("gan_lightning.conf") / "train.yaml"))
     return frozenset([*key_paths(OmegaConf.to_container(ours)), *_groups(ours)])
 
 
 def _free_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the paths of all keys that are not arguments of an object; those are judged by its signature."""
+    """Yield the paths of all keys that are not arguments of an object; those are checked against its signature."""
     for name, child in node.items():
         path = f"{prefix}{name}"
         if path in SEVERAL or path == "hydra":
@@ -70,7 +70,7 @@ def _groups(ours: Any) -> Iterator[str]:
 
 
 def _references(node: Any) -> Iterator[str]:
-    """Yield what interpolations refer to: `${data.image_size}`, also inside of a resolver's arguments."""
+    """Yield the keys in interpolations such as `${data.image_size}`, also in a resolver's arguments."""
     if isinstance(node, dict | list):
         for child in node.values() if isinstance(node, dict) else node:
             yield from _references(child)

@@ -1,4 +1,4 @@
-"""From a node of the configuration to an object; whatever its constructor refuses is told by the node's key."""
+"""Builds an object from a node of the configuration; errors of its constructor are reported with the node's key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_lightning.errors import UserError
 
 
 def build(node: Any, **further: Any) -> Any:
-    """Instantiate `node`; raise UserError for what a constructor refuses or cannot work with."""
+    """Instantiate `node`; raise UserError if a constructor refuses its arguments or fails."""
     try:
         return instantiate(node, **further, _convert_="all")
     except InstantiationException as error:
@@ -22,7 +22,7 @@ def build(node: Any, **further: Any) -> Any:
 
 
 def located(path: str, name: str) -> Callable[..., Any]:
-    """Return the class or function called `name`, the `_target_` at `path`; raise UserError where there is none."""
+    """Return the class or function called `name`, the `_target_` at `path`; raise UserError if it does not exist."""
     try:
         return get_object(name)
     except (ImportError, ValueError) as error:

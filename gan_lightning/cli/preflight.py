@@ -1,4 +1,4 @@
-"""Checks of a composed configuration that need no training: every mistake is found before anything starts."""
+"""Checks of a composed configuration, before anything starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = {
     "gradient_clip_algorithm": (None, "optim.clip_norm"),
     "accumulate_grad_batches": (1, "model.accumulate"),
 }
-# Of the run as a whole: kind and least value. Those of a node with a _target_ are judged by its annotations.
+# Keys of the run: kind and least value. Arguments of a node with a _target_ are checked against its annotations.
 NUMBERS = {
     "seed": (int, -math.inf),
     "max_epochs": (int, 1),
@@ -51,12 +51,12 @@ HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
 def check(config: DictConfig) -> None:
-    """Raise UserError for the first thing in `config` that cannot work."""
+    """Raise UserError for the first mistake in `config`."""
     check_trainer_flags(config.trainer)
     check_strategy(config.trainer)
-    if config.resume is None:  # a run's own keys were read when it began, and its file may have them resolved
+    if config.resume is None:  # a run's keys were checked at its start, and its file may have them resolved
         check_known(config)
-    check_points(config)  # first: of points there is no size, which values are checked for
+    check_points(config)  # first: points have no size, which is checked with the values
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
         check_values(config, path, node, check_arguments(path, node))
@@ -70,7 +70,7 @@ def check(config: DictConfig) -> None:
 
 
 def check_points(config: DictConfig) -> None:
-    """Refuse networks for images on points in the plane, and the other way round."""
+    """Refuse networks for images on data of 2-D points, and the reverse."""
     generator = config.model.get("generator") or {}
     points, name = _makes_points(config), _data(config)
     if points and "image_size" in generator:
@@ -80,7 +80,7 @@ def check_points(config: DictConfig) -> None:
 
 
 def check_labels(config: DictConfig) -> None:
-    """Refuse labels where the data set has none."""
+    """Refuse options that need labels if the data set has none."""
     conditioning, classes = config.conditioning, config.data.num_classes
     if conditioning.get("needs_labels") and not classes:
         raise UserError(
@@ -90,7 +90,7 @@ def check_labels(config: DictConfig) -> None:
 
 
 def check_injection(config: DictConfig) -> None:
-    """Refuse conditional batch norm where a network of ours has none; how its classes enter is then its own way."""
+    """Refuse conditional batch norm for one of our networks without it, which takes classes in its own way."""
     target = OmegaConf.select(config, "model.generator._target_")
     if config.conditioning.get("generator_injection") != "batch_norm" or not str(target).startswith("gan_lightning."):
         return
@@ -111,7 +111,7 @@ def _data(config: DictConfig) -> str:
 
 
 def check_trainer_flags(trainer: DictConfig) -> None:
-    """Refuse Trainer flags that cannot work when players are stepped by hand."""
+    """Refuse Trainer flags that do not work with manual optimisation."""
     for flag, (neutral, ours) in OURS.items():
         if trainer.get(flag) not in (neutral, None):
             raise UserError(
@@ -146,7 +146,7 @@ def check_devices(trainer: DictConfig) -> None:
 
 
 def check_sweep(trainer: DictConfig) -> None:
-    """Refuse several processes for a job in the sweep's own process: each of them would run the whole sweep again."""
+    """Refuse several processes for a job in the sweep's process, since each would run the whole sweep again."""
     from gan_lightning.cli.build import processes
 
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN and processes(trainer) > 1:
@@ -173,7 +173,7 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def check_arguments(path: str, node: dict[str, Any]) -> Callable[..., Any]:
-    """Return the target; refuse one that does not exist, and keys that its constructor does not take."""
+    """Return the target; UserError if it does not exist or does not take the keys."""
     target = located(path, node["_target_"])
     parameters = parameters_of(target)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -185,7 +185,7 @@ def check_arguments(path: str, node: dict[str, Any]) -> Callable[..., Any]:
 
 
 def check_writable(folder: str) -> None:
-    """Refuse a run folder that cannot be made or written."""
+    """Refuse a run folder that cannot be created or written."""
     try:
         os.makedirs(folder, exist_ok=True)
         probe = os.path.join(folder, ".probe")

@@ -1,4 +1,4 @@
-"""Taking up a run: its own configuration, with the overrides given beside `resume=` on top."""
+"""Resuming a run: its own configuration, with the overrides given beside `resume=` applied to it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gan_lightning.cli.app import first_process
 from gan_lightning.cli.former_options import translated
 from gan_lightning.errors import UserError
 
-SAVED = ".hydra/config.yaml"  # as composed, interpolations intact: an override of a key reaches all that hang on it
+SAVED = ".hydra/config.yaml"  # with interpolations, so that an override reaches all keys that depend on it
 NEEDED = {"model", "data", "loss", "optim", "trainer"}
 NOT_TAKEN_UP = ("resume", "run_dir")
 
 
 def run_folder(overrides: Sequence[str]) -> Path | None:
-    """Return the folder named by a `resume=` among `overrides`, which must hold a run."""
+    """Return the folder named by a `resume=` among `overrides`, which must contain a run."""
     named = [word.partition("=")[2] for word in overrides if word.startswith("resume=")]
     if not named or named[-1] in ("", "null"):
         return None
@@ -35,7 +35,7 @@ def run_folder(overrides: Sequence[str]) -> Path | None:
 def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictConfig:
     """Return the run's configuration with `overrides` applied.
 
-    composed: what the command line alone would make; a chosen group option is taken from there as a whole.
+    composed: the configuration from the command line alone; an option chosen for a group is taken from it completely.
     """
     config = _saved(folder, composed)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -59,7 +59,7 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
 
 
 def _saved(folder: Path, composed: DictConfig) -> DictConfig:
-    """Return the configuration that a run wrote, with keys that are newer than it; UserError for another file."""
+    """Return the configuration that a run wrote, with keys added since; UserError for another file."""
     path = folder / SAVED if (folder / SAVED).is_file() else folder / "config.yaml"
     try:
         config = OmegaConf.load(path)
@@ -74,7 +74,7 @@ def _saved(folder: Path, composed: DictConfig) -> DictConfig:
 
 
 def last_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint to go on from; raises UserError where the run has none."""
+    """Return the checkpoint from which to resume; raises UserError if the run has none."""
     path = folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise UserError(f"{folder} has no checkpoints/last.ckpt to resume from: start the run anew.")

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors, told as one sentence with the nearest choices first."""
+"""Converts errors of Hydra and OmegaConf to one sentence, with the most similar choices first."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from omegaconf import OmegaConf
 from gan_lightning.cli.former_options import now_called
 from gan_lightning.errors import UserError, nearest_first
 
-NO_NAME = re.compile(r"null|true|false|nan|[-+]?(inf|[\d.]+(e[-+]?\d+)?)", re.IGNORECASE)  # not text to Hydra
+NO_NAME = re.compile(r"null|true|false|nan|[-+]?(inf|[\d.]+(e[-+]?\d+)?)", re.IGNORECASE)  # for Hydra not text
 SEVERAL = ("regularizer", "metrics", "callbacks", "logger")  # groups whose options are chosen as a list
 
 
 def sentence(error: BaseException, command: str) -> str:
-    """Return what `error` says to the user of `command`, in one sentence."""
+    """Return `error` as one sentence for the user of `command`."""
     for cause in causes(error):
         if isinstance(cause, UserError):
             return str(cause)
@@ -40,7 +40,7 @@ def sentence(error: BaseException, command: str) -> str:
 
 
 def check_groups(overrides: Iterable[str]) -> None:
-    """Refuse what is no option of a group (null, numbers), of which Hydra's error is not its own, and terms twice."""
+    """Refuse values that are not options of a group (null, numbers), for which Hydra has no error, and equal terms."""
     for word in overrides:
         group, _, option = word.partition("=")
         choices = _shipped(group) if NO_NAME.fullmatch(option) else []
@@ -48,12 +48,12 @@ def check_groups(overrides: Iterable[str]) -> None:
             none = "[]" if group in SEVERAL else "none" if "none" in choices else ""
             instead = f", or write {group}={none}" if none else ""
             raise UserError(f"{word} names no option of the group {group}: leave it out{instead}.")
-        if group == "regularizer" and re.fullmatch(r"\[[^][]*\]", option):  # one list, no sweep over several
+        if group == "regularizer" and re.fullmatch(r"\[[^][]*\]", option):  # a single list, not a sweep over lists
             _check_terms(re.findall(r"[\w.-]+", option))
 
 
 def _check_terms(options: list[str]) -> None:
-    """Refuse two options that are the same term with other values: all but the last would be lost."""
+    """Refuse two options that are the same term with different values: only the last would be used."""
     owners: dict[str, str] = {}
     for option in sorted({*options} & {*_shipped("regularizer")}):
         for term in (key for key in _keys_of("regularizer", option) if key.count(".") == 1):
@@ -66,7 +66,7 @@ def _check_terms(options: list[str]) -> None:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield `error`, what it was raised from, and so on."""
+    """Yield `error`, the error that caused it, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -77,7 +77,7 @@ def _unknown_option(error: MissingConfigException) -> str:
     new = now_called(group, option)
     if new:
         return f"{group}={option} is now called {group}={new}: select that, its numbers are the same."
-    choices = error.options or _shipped(group)  # Hydra forgets the options of a group that takes several
+    choices = error.options or _shipped(group)  # Hydra loses the options of a group that takes a list
     return f"There is no {group}={option}: choose one of {', '.join(nearest_first(option, choices)) or 'none'}."
 
 
@@ -104,7 +104,7 @@ def _keys_of(group: str, option: str) -> set[str]:
 
 
 def nearest_keys(key: str, known: Iterable[str], number: int = 4) -> list[str]:
-    """Return the known keys most like `key`; their last parts count as much, since those are what people type."""
+    """Return the known keys most similar to `key`, comparing whole keys and their last parts."""
     last = key.rpartition(".")[2]
 
     def likeness(name: str) -> float:
@@ -123,7 +123,7 @@ def _keys(command: str) -> Iterator[str]:
 
 
 def key_paths(node: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted paths of all keys of nested dicts, above and at the leaves; what is Hydra's own is left out."""
+    """Yield the dotted paths of all keys of nested dicts, without Hydra's own keys."""
     for name, child in node.items():
         if name not in ("defaults", "hydra"):
             yield f"{prefix}{name}"

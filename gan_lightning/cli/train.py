@@ -1,4 +1,4 @@
-"""`python train.py`: compose, check, build, fit, and leave what anyone can use."""
+"""`python train.py`: compose, check, build, fit, export."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 @command("train")
 @leaves_result
 def train(config: DictConfig) -> dict[str, Any]:
-    """Train as `config` says; return the run's folder, its last and its best scores.
+    """Train with `config`; return the run's folder, its last and its best scores.
 
-    Raises UserError before anything is trained for whatever cannot work.
+    Raises UserError for mistakes before the training starts.
     """
     from gan_lightning.cli import build, preflight
     from gan_lightning.evaluation.evaluation_callback import attach
@@ -43,9 +43,9 @@ def train(config: DictConfig) -> dict[str, Any]:
     checkpoint = _checkpoint(config, folder)
     data, module = build.data(config), build.module(config)
     measure = build.evaluator(config, data)
-    if first_process():  # the others start when all of this is known to work
-        module.check()  # what needs no data, before any is fetched
-        data.prepare_data()  # now, so that what is missing or unreadable is said
+    if first_process():  # the others start after these checks
+        module.check()  # checks without data, before any is downloaded
+        data.prepare_data()  # now, to report missing or unreadable files
         data.setup("fit")
         module.check(data, build.processes(config.trainer))
         if measure is not None:
@@ -65,7 +65,7 @@ def train(config: DictConfig) -> dict[str, Any]:
 
 
 def _quiet_lightning() -> None:
-    """Keep Lightning to warnings, and of those to the ones that concern a GAN."""
+    """Show only Lightning's warnings, and of these only those that concern a GAN."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in (".*isinstance.treespec.*", ".*does not have many workers.*", ".*ended before the epoch ended.*"):
@@ -73,7 +73,7 @@ def _quiet_lightning() -> None:
 
 
 def _settled(config: DictConfig) -> DictConfig:
-    """Return the configuration with its run folder known, and a resumed run's own one below it."""
+    """Return the configuration with its run folder set, merged with that of a resumed run."""
     with open_dict(config):
         if OmegaConf.is_interpolation(config, "run_dir") and not HydraConfig.initialized():
             config.run_dir = time.strftime("outputs/%Y-%m-%d/%H-%M-%S") + f"-{time.time_ns() % 10**9 // 1000:06d}"
@@ -112,9 +112,9 @@ def _write_config(config: DictConfig, folder: Path) -> None:
 
 
 def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
-    """Return the training state to start from, None for a fresh one; raise UserError where it does not fit.
+    """Return the training state to start from, None for a new training; raise UserError if it does not fit.
 
-    Not strict, what fits of a changed architecture is taken over at once, and optimisers start anew.
+    With strict=false, the tensors that fit a changed architecture are loaded here, and optimisers start fresh.
     """
     from gan_lightning.inference.read import read_state
 
@@ -134,7 +134,7 @@ def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any
 
 
 def _begin_with(module: Game, path: str) -> None:
-    """Let a new training begin with the weights at `path` that fit, and say which did not."""
+    """Start a new training with the weights at `path` that fit, and print which did not."""
     from gan_lightning.inference.read import read_weights
 
     lines = module.begin_with(read_weights(str(path)))
@@ -143,7 +143,7 @@ def _begin_with(module: Game, path: str) -> None:
 
 
 def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
-    """Refuse fewer epochs than the training state has; as many as it has are nothing to do, and no mistake."""
+    """Refuse fewer epochs than the training state has; with equally many there is nothing to do."""
     entry = start["gan_lightning"] if start else {}
     done = entry["iteration"] // entry["batches_per_epoch"] if entry.get("batches_per_epoch") else 0
     if 0 < epochs < done:
@@ -162,12 +162,12 @@ def _fit(trainer: Any, module: Game, data: Any, checkpoint: Path | None, start: 
 
 
 def _finish(module: Game, folder: Path) -> None:
-    """Export the generator, where there is one, and say where everything is."""
+    """Export the generator, if there is one, and print where the files are."""
     from gan_lightning.inference.export import export_generator
 
     made = next(iter(module.producers().values()), None)
     best: Any = None if made is None else made.network
-    if hasattr(best, "latent_dim"):  # what makes images of noise
+    if hasattr(best, "latent_dim"):  # a generator of noise
         export_generator(best, folder, module.network_description())
     shown = os.path.relpath(folder)
     shown = shown if not shown.startswith("..") else str(folder)
@@ -175,19 +175,19 @@ def _finish(module: Game, folder: Path) -> None:
     for name in (*names, "generator.safetensors"):
         if (folder / name).exists():
             print(f"{name:<22}{shown}/{name}")
-    ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # points in the plane are no picture
+    ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # 2-D points are not a picture
     plain = re.fullmatch(r"[\w./:+-]+", shown)
-    taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell, and once more for Hydra
+    taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell and for Hydra
     print(f"more samples:         {_program('generate')} {taken} n=64 seed=1 out=samples.{ending}")
 
 
 def _program(name: str) -> str:
-    """Return how the user calls a sibling of this command."""
+    """Return the command line for another of our commands."""
     return f"python {name}.py" if sys.argv[0].endswith(".py") else f"gan-{name}"
 
 
 def main() -> None:
-    """Run the command line; a resumed run writes to its own folder."""
+    """Run the command line; a resumed run writes to its folder."""
     try:
         folder = resume.run_folder(sys.argv[1:])
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Values of a configuration against what constructors take: a mistake is told by the key that the user typed."""
+"""Checks values of a configuration against constructors; a mistake is reported with the key that the user typed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 OURS = "gan_lightning."
 MISSING = "???"
-MAY_BE_ZERO = ("continuous", "group_size")  # of a network's counts, beside those that are 0 by default
+MAY_BE_ZERO = ("continuous", "group_size")  # counts of networks, besides those that are 0 by default
 
 
 def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
-    """Refuse arguments of `node` at `path` whose type is not the one that `target` asks for, and sizes below 1."""
+    """Refuse arguments of `node` at `path` with another type than `target` takes, and sizes below 1."""
     hints, parameters = hints_of(target), parameters_of(target)
     further = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
     for name, value in node.items():
@@ -35,10 +35,10 @@ def check_values(config: DictConfig, path: str, node: dict[str, Any], target: Ca
         default = parameters[name].default if name in parameters else None
         if value == MISSING:
             raise UserError(f"{key} has no value yet: give {key}=...")
-        if value != default and hint is not type(None) and not fits(value, hint):  # what is fixed says itself why
+        if value != default and hint is not type(None) and not fits(value, hint):  # None: its class says why
             possible = words(hint, value) or f"an object, a node with a _target_ ({getattr(hint, '__name__', hint)})"
             raise UserError(f"{key}={shown(value)} is not possible: it is {possible}.")
-        if target.__module__.startswith(("gan_lightning.", "torch.")):  # a user's own class may want infinity
+        if target.__module__.startswith(("gan_lightning.", "torch.")):  # a user's class may want infinity
             _check_finite(key, value)
         if target.__module__.startswith("gan_lightning.networks.") and _is_size(hint):
             _check_sizes(key, value, 0 if default == 0 or name in MAY_BE_ZERO else 1)
@@ -64,7 +64,8 @@ def _check_sizes(key: str, value: Any, least: int) -> None:
 def check_numbers(config: DictConfig, numbers: dict[str, tuple[type, float]], always: Collection[str] = ()) -> None:
     """Refuse numbers of the wrong kind or out of range.
 
-    numbers: key -> kind and least value: whole numbers from it, other numbers above it, bool for true or false.
+    numbers: key -> (kind, least value): int for whole numbers from it on, float for numbers above it, bool for true or
+        false.
     always: keys that may not be null.
     """
     for key, (kind, least) in numbers.items():
@@ -92,7 +93,7 @@ def check_optimizer(config: DictConfig, player: str) -> None:
 
 
 def source(config: DictConfig, path: str) -> str:
-    """Return the key that the value at `path` is taken from: `optim.lr` for `optim.generator.lr: ${optim.lr}`."""
+    """Return the key from which the value at `path` comes: `optim.lr` for `optim.generator.lr: ${optim.lr}`."""
     parent, _, name = path.rpartition(".")
     raw = OmegaConf.select(config, parent) if parent else config
     if OmegaConf.is_dict(raw) and OmegaConf.is_interpolation(raw, name):
@@ -105,7 +106,7 @@ def source(config: DictConfig, path: str) -> str:
 
 @cache
 def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the arguments of a class or function; those of its base too where a class of ours passes on **options."""
+    """Return the arguments of a class or function; with those of its base if one of our classes passes on **options."""
     own = dict(inspect.signature(target).parameters)
     base = _base_with_options(target)
     if base is None:
@@ -116,7 +117,7 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 @cache
 def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of a class's or function's arguments, {} where they cannot be evaluated."""
+    """Return the annotations of a class's or function's arguments, {} if they cannot be evaluated."""
     plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)
     base = _base_with_options(target)
     try:
@@ -127,9 +128,9 @@ def hints_of(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _base_with_options(target: Callable[..., Any]) -> type | None:
-    """Return the class to which one of ours passes on `**options`: its base, or what it says that they are of.
+    """Return the class that gets `**options` from one of our classes: its base, or its `options_of`.
 
-    Target's `**thresholds` are its own.
+    Target uses its `**thresholds` itself.
     """
     if not inspect.isclass(target) or (not hasattr(target, "options_of") and not target.__module__.startswith(OURS)):
         return None
@@ -140,7 +141,7 @@ def _base_with_options(target: Callable[..., Any]) -> type | None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a scalar or a list from YAML may be meant for an argument with annotation `hint`."""
+    """Return whether a scalar or a list from YAML is valid for an argument with annotation `hint`."""
     kinds = list(_kinds(hint))
     if len(kinds) > 1:
         return any(fits(value, kind) for kind in kinds)
@@ -148,7 +149,7 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(hint))
     if hint is str or hint is Path:
-        return isinstance(value, str | int | float)  # YAML takes a folder called 2024 for a number
+        return isinstance(value, str | int | float)  # YAML reads a folder called 2024 as a number
     if hint in WORDS:
         return isinstance(value, (int, float) if hint is float else hint) and isinstance(value, bool) == (hint is bool)
     if _is_list(hint):
@@ -164,7 +165,7 @@ def _elements_fit(values: list[Any], hint: Any) -> bool:
 
 
 def words(hint: Any, value: Any) -> str:
-    """Return in words what `hint` admits; choices most like `value` first."""
+    """Return in words what `hint` allows; choices most similar to `value` first."""
     kinds = list(_kinds(hint))
     choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     plain = [f"one of {suggest(str(value), dict.fromkeys(choices))}"] if choices else []
@@ -193,7 +194,7 @@ def _list(hint: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is typed on the command line."""
+    """Return a value as typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(shown, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

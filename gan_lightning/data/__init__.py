@@ -1,6 +1,6 @@
-"""LightningDataModules, embedded data sets, resumable order, degradations.
+"""LightningDataModules, data sets that need no download, resumable order, degradations.
 
-Attributes are imported when first used: the command line needs only the resolvers, and those without torch.
+Attributes are imported on first use: the command line needs only the resolvers, without torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CelebA's aligned faces, whole or any part of them."""
+"""CelebA's aligned faces."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ IMAGES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition.txt", "
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CelebA(FileData):
-    """CelebA (Liu et al. 2015, 1411.7766), 178x218 aligned faces, of which a centre square is resized.
+    """CelebA (Liu et al. 2015, 1411.7766), 178x218 aligned faces; a centre square is cut out and resized.
 
-    root: holds `celeba/img_align_celeba/*.jpg` and beside it the two lists, as torchvision places them, or is that
-    `celeba` folder; None = $GAN_LIGHTNING_DATA, else ./data. Images that are listed but not there are left out.
+    root: the folder with `celeba/img_align_celeba/*.jpg` and the two lists, laid out as by torchvision, or that
+    `celeba` folder; None = $GAN_LIGHTNING_DATA, else ./data. Listed images without a file are ignored.
     crop: 178 keeps the whole width; 148 and 108 are also used in papers, and FIDs of different crops do not compare.
-    split: what the split "train" is: the authors' "train", "valid" or "test", or "all".
-    attribute: one of the 40, such as "Smiling"; makes 2 classes, without and with it.
+    split: the authors' split that is used as "train": "train", "valid", "test" or "all".
+    attribute: one of the 40 attributes, such as "Smiling"; gives 2 classes, without and with it.
     """
 
     crop: int | None = 178
@@ -49,7 +49,7 @@ class CelebA(FileData):
             )
 
     def files(self, split: str) -> FileImages:
-        """Return the files of `split` that are there; UserError if none is and they cannot be downloaded."""
+        """Return the existing files of `split`; UserError if there are none and they cannot be downloaded."""
         folder = self._folder()
         listed = _listed(folder, self.split if split == "train" else split)
         there = set(os.listdir(folder / IMAGES))
@@ -95,7 +95,7 @@ def _listed(folder: Path, split: str) -> list[str]:
 
 
 def _attributes(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the names of the attributes, and per image their values "1" or "-1"."""
+    """Return the names of the attributes, and their values "1" or "-1" for each image."""
     _, header, *lines = _read(folder / ATTRIBUTES)  # the first line is the count
     return header.split(), {name: values for name, *values in (line.split() for line in lines if line.strip())}
 

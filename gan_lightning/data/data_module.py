@@ -1,4 +1,4 @@
-"""What every data set offers: training batches that any run can take up at any point, and references to measure by."""
+"""The base class of data modules: training batches that can be resumed at any point, and reference data for metrics."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from gan_lightning.data.order import GlobalBatches, JointBatches, joint
 from gan_lightning.data.sources import SideBySide, Source, digest
 from gan_lightning.errors import UserError
 
-DEVICE_LIMIT = 2**30  # bytes of a set that `on_device: auto` puts into a GPU's memory
+DEVICE_LIMIT = 2**30  # bytes; `on_device: auto` keeps smaller data sets in a GPU's memory
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class GANData(L.LightningDataModule):
-    """Base of all data modules; a subclass names its splits and loads them.
+    """Base class of all data modules; a subclass names its splits and loads them.
 
-    image_size: height and width in pixels. channels: 1 or 3. num_classes: 0 = unlabelled.
-    batch_size: images of one batch over all processes. num_workers: processes that decode files (not used in memory).
-    seed: of the order and the mirroring. mirror: flip each training image left to right with probability 1/2.
-    on_device: keep an in-memory set on the trainer's device; "auto" = where that is a GPU and the set is < 1 GiB.
+    image_size: height and width in pixels. channels: 1 or 3. num_classes: 0 = no labels.
+    batch_size: images of one batch over all processes.
+    num_workers: processes that decode files (not used for data in memory).
+    seed: of the order and of mirroring. mirror: flip each training image left to right with probability 1/2.
+    on_device: keep data in memory on the trainer's device; "auto" = if it is a GPU and the data set is < 1 GiB.
     """
 
     image_size: int
@@ -55,13 +56,14 @@ class GANData(L.LightningDataModule):
             raise UserError(f"data.on_device={self.on_device} is not possible; take auto, true or false.")
 
     def load(self, split: str) -> Source:
-        """Return `split`, downloaded if it is not there; UserError if it cannot be. Subclasses implement this."""
+        """Return `split`, downloaded if missing; UserError if that fails. Subclasses implement this."""
         raise NotImplementedError
 
     def load_others(self, split: str) -> dict[str, Source]:
-        """Return further sources by name, such as a second domain, each of which has an order of its own.
+        """Return further sources by name, such as a second domain; each has its own order.
 
-        Their fields have names of their own, see `Renamed`. The name keys the order and may not change between runs.
+        Their fields must have different names, see `Renamed`. The order depends on the source's name, so it must not
+        change between runs.
         """
         return {}
 
@@ -72,12 +74,12 @@ class GANData(L.LightningDataModule):
 
     @property
     def num_images(self) -> int:
-        """Images of the training split."""
+        """Number of images of the training split."""
         return len(self.source("train"))
 
     @property
     def fields(self) -> dict[str, Field]:
-        """What a training batch consists of, by name."""
+        """The fields of a training batch, by name."""
         return by_name(field for source in self.sources("train").values() for field in source.fields)
 
     def source(self, split: str) -> Source:
@@ -91,20 +93,20 @@ class GANData(L.LightningDataModule):
             raise UserError(f"data={self.name} has no split '{split}'; there are: {there_are}.")
         if split not in self._sources:
             found = {"": self._checked(self.load(split)), **self.load_others(split)}
-            by_name(field for source in found.values() for field in source.fields)  # refuses two of one name
+            by_name(field for source in found.values() for field in source.fields)  # refuses equal names
             self._sources[split] = found
         return self._sources[split]
 
     def reference(self, split: str = "train") -> Source:
-        """Return `split` unaugmented and in fixed order: a map-style data set of dicts `image`, `label`..."""
+        """Return `split` without augmentation in fixed order: a map-style data set of dicts `image`, `label`..."""
         return self.source(split)
 
     def fingerprint(self, split: str = "train") -> str:
-        """Return 16 hex digits that change with the content or the transform of `split`: a key for caches."""
+        """Return 16 hex digits that change with the content or the transform of `split`; a key for caches."""
         return digest(self.name, split, self.image_shape, self.source(split).fingerprint)
 
     def prepare_data(self) -> None:
-        """Load the training split first in one process per machine, which downloads and decodes for all."""
+        """Load the training split in one process per machine, which downloads and decodes for all."""
         self.source("train")
 
     def setup(self, stage: str | None = None) -> None:
@@ -112,14 +114,14 @@ class GANData(L.LightningDataModule):
         self.batches()
 
     def batches(self) -> GlobalBatches | JointBatches:
-        """Return the order of this process, which follows `iteration` of the module in training."""
+        """Return the order for this process; it continues at the module's `iteration`."""
         counts = {name: len(source) for name, source in self.sources("train").items()}
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         process = {"rank": rank, "world_size": world, "position": self._iteration}
         return joint(counts, self.batch_size, self.seed, self.mirror, **process)
 
     def train_dataloader(self) -> Iterable[Batch]:
-        """Return the loader of this process; its length is the batches of a whole epoch."""
+        """Return the loader for this process; its length is the number of batches in a whole epoch."""
         source, *others = self.sources("train").values()
         together = SideBySide([source, *others]) if others else source
         if together.nbytes is None:

@@ -1,4 +1,4 @@
-"""Tasks for networks that turn images into images: each makes the source out of the image that is to be got back."""
+"""Tasks for image-to-image networks: each computes a source image, from which the image should be recovered."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from gan_lightning.errors import UserError
 from gan_lightning.streams import Draw
 from gan_lightning.streams import generator as random_stream
 
-BLOCK = 16  # rows of random numbers drawn from one stream: so no process draws many that are another's
+BLOCK = 16  # rows of random numbers per stream, so that a process draws few numbers that it does not need
 
 
 class Degradation(nn.Module):
-    """Base of the tasks: `forward(images, draw)`, on the device and without gradients.
+    """Base class of tasks: `forward(images, draw)`, on the device and without gradients.
 
-    images: float32 `(N, C, H, W)` in [-1, 1]. Returned is a dict of `source`, images in [-1, 1] as well, and of `mask`,
-    float32 `(N, 1, H, W)` with 1 where the source has a hole, if the task cuts any. All that is random comes from
-    `draw`, so that two processes equal one, a resumed run the uninterrupted one, and a test image is always degraded in
-    the same way.
+    images: float32 `(N, C, H, W)` in [-1, 1]. It returns a dict with `source`, images in [-1, 1], and, if the task
+    makes holes, `mask`, float32 `(N, 1, H, W)`, 1 in a hole. All random numbers come from `draw`. So two processes give
+    the result of one, a resumed run that of an uninterrupted one, and a test image is always degraded in the same way.
 
-    makes: the names of what is returned.
+    makes: names of the returned fields.
     """
 
     makes: ClassVar[tuple[str, ...]] = ("source",)
 
     def forward(self, images: Tensor, draw: Draw) -> Batch:
-        """Return what is to become `images` again."""
+        """Return the source, from which `images` should be recovered, and a mask if there is one."""
         raise NotImplementedError
 
     def source_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape `(C, H, W)` of the sources of images of `image_shape`: the same."""
+        """Return the shape `(C, H, W)` of sources for images of `image_shape`; by default the same."""
         return image_shape
 
     def check(self, image_shape: tuple[int, ...]) -> None:
-        """Raise UserError where images of `image_shape` cannot be degraded."""
+        """Raise UserError if images of `image_shape` cannot be degraded."""
         if len(image_shape) != 3:
             raise UserError(
                 f"task={task_name(self)} works on images, and these are points in the plane: use task=none."
@@ -50,18 +49,18 @@ class Degradation(nn.Module):
 class Grey(Degradation):
     """Colourisation: the source is the grey version of the image, by the luma of ITU-R 601.
 
-    The grey is repeated in all channels. So the source of this task has the shape of the image, as that of an
-    inpainting or of a blur has: one network fits them all, may add its input to its output, and is compared with its
-    input, pixel by pixel, as the trivial rival.
+    Grey is repeated in all channels, so the source has the shape of the image, as in inpainting and deblurring. One
+    network then fits all of these tasks, it may add its input to its output, and its input is a baseline for pixel-wise
+    comparison.
     """
 
     def forward(self, images: Tensor, draw: Draw) -> Batch:
-        """Return `source` `(N, 3, H, W)`, three equal channels; nothing is drawn."""
+        """Return `source` `(N, 3, H, W)`, three equal channels; it uses no random numbers."""
         red, green, blue = images.split(1, dim=1)
         return {"source": torch.empty_like(images).copy_(LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)}
 
     def check(self, image_shape: tuple[int, ...]) -> None:
-        """Raise UserError for anything but colour images."""
+        """Raise UserError unless images are colour images."""
         super().check(image_shape)
         if image_shape[0] != 3:
             raise UserError("task=grey takes the colours away, and these images are grey: set data.channels=3, or use "
@@ -70,10 +69,10 @@ class Grey(Degradation):
 
 @dataclass(frozen=True)
 class KeyedRows:
-    """Random numbers of the rows [start, stop) of an endless table, a function of the seed and the row alone.
+    """Random numbers of the rows [start, stop) of an endless table; they depend only on the seed and the row.
 
-    names: of the table. device: where the numbers are wanted, and drawn, unless
-    portable: drawn on the CPU, so that they are the same on every kind of device.
+    names: key of the table. device: where the numbers are needed, and drawn unless portable.
+    portable: draw on the CPU, so that numbers are the same for every kind of device.
     """
 
     seed: int
@@ -101,31 +100,31 @@ class KeyedRows:
 
 
 def training_rows(seed: int, iteration: int, start: int, count: int, device: torch.device | str) -> KeyedRows:
-    """Return the numbers of `count` rows from `start` on of the global batch of `iteration`."""
+    """Return the numbers for `count` rows of the global batch of `iteration`, beginning at row `start`."""
     return KeyedRows(seed, ("task", iteration), start, start + count, device)
 
 
 def sample_rows(seed: int, start: int, count: int, device: torch.device | str) -> KeyedRows:
-    """Return the numbers of `count` samples from number `start` on: in an evaluation, whatever its batches."""
+    """Return the numbers for `count` samples from index `start` on, in an evaluation with batches of any size."""
     return KeyedRows(seed, ("task of samples",), start, start + count, device, portable=True)
 
 
 @torch.no_grad()
 def degrade(batch: Batch, task: Degradation, draw: Draw) -> Batch:
-    """Return a prepared batch with what `task` makes of its images."""
+    """Return a prepared batch with the fields that `task` makes from its images."""
     return {**batch, **task(batch["image"], draw)}
 
 
 def task_name(task: Degradation) -> str:
-    """Return the name by which the command line knows a task of ours."""
+    """Return the task's name on the command line."""
     return type(task).__name__.lower()
 
 
 def check_source(game: Any, data: Any, task: Degradation | None) -> None:
-    """Raise UserError where `game` has no use for a source that it gets, or none where it needs one.
+    """Raise UserError if `game` gets a source that it does not use, or needs one and gets none.
 
-    game: says by `takes_source` whether it makes images out of a source; one that says nothing does not.
-    data: a data module; what it says in `fields` is known to be in its batches.
+    game: its `takes_source` says whether it makes images from a source; False if missing.
+    data: a data module; its `fields` are those of its batches.
     """
     wanted, fields, model = getattr(game, "takes_source", False), getattr(data, "fields", {}), type(game).__name__
     if task is None:

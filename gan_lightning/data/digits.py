@@ -1,4 +1,4 @@
-"""Handwritten digits that scikit-learn ships: real images without a download."""
+"""Handwritten digits that are part of scikit-learn: real images without a download."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_lightning.data.sources import TensorImages
 class Digits(GANData):
     """UCI's optical digits (Alpaydin and Kaynak, 1998), the 1,797 of scikit-learn: 8x8, values 0..16, 10 classes.
 
-    Resized to `image_size` with bicubic interpolation. All are trained on: the only split is "train".
+    They are resized to `image_size` with bicubic interpolation. The only split is "train".
     """
 
     image_size: int = 32

@@ -1,4 +1,4 @@
-"""Downloads that leave either a whole data set or nothing."""
+"""Downloads that leave a complete data set or nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def data_root(root: str | None) -> Path:
 
 
 def fetch(name: str, root: Path, download: Callable[[Path], object], advice: str) -> None:
-    """Call `download(folder)` with an empty folder and move what it brings into `root`.
+    """Call `download(folder)` with an empty folder, then move the downloaded files into `root`.
 
     Raises UserError for a download that fails: what is missing, why, and `advice` on how to place it by hand.
     """
@@ -57,7 +57,7 @@ def say(text: str) -> None:
 @contextmanager
 def _patience() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # torchvision sets none: a silent firewall would hang a run for ever
+    socket.setdefaulttimeout(PATIENCE)  # torchvision sets none; without one a firewall could block a run for ever
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a batch consists of: named fields, each of a kind that says how it is stored, mirrored, and made ready."""
+"""The fields of a batch. A field has a name and a kind, which says how it is stored, mirrored and prepared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ON_A_GRID = ("picture", "mask", "label_map")  # kinds whose last dimension runs 
 
 @dataclass(frozen=True)
 class Field:
-    """One entry of a batch: its name, and what its values are.
+    """One entry of a batch: its name and its kind.
 
     | kind | in the data set, N samples | ready for a network |
     |---|---|---|
@@ -28,7 +28,7 @@ class Field:
     | label_map | whole numbers below `classes`, `(N, H, W)`, uint8 or int64 | float32 one-hot `(N, classes, H, W)` |
     | points | float32 `(N, ...)` | as they are |
 
-    classes: of a label map.
+    classes: number of classes of a label map.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Field:
 
     @property
     def mirrors(self) -> bool:
-        """Whether a mirrored sample has this field mirrored."""
+        """Whether this field is mirrored with the sample."""
         return self.kind in ON_A_GRID
 
     def check(self, values: Tensor) -> None:
@@ -64,7 +64,7 @@ class Field:
 
 
 def by_name(fields: Iterable[Field]) -> dict[str, Field]:
-    """Return `fields` by their names; UserError where two share one."""
+    """Return `fields` by name; UserError if two have the same name."""
     found: dict[str, Field] = {}
     for field in fields:
         if field.name in found:

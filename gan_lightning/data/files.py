@@ -1,4 +1,4 @@
-"""Data sets of image files: checked before training, and decoded only once where the result is small."""
+"""Data sets of image files: checked before training; small ones are decoded only once."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.paths import cache_dir, write_atomically
 
-VERSION = 1  # of the transform: to be raised with any change of the pixels it makes
+VERSION = 1  # of the transform; increase it when the pixels change
 T = TypeVar("T")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FileData(GANData):
-    """Base of data sets of image files.
+    """Base class of data sets of image files.
 
-    root: where they are. crop: side in pixels of the centre square that is cut out before resizing; None = none is.
-    on_error: "raise" stops at a file that is no image, "skip" leaves such files out and counts them.
-    cache_gib: a set of at most this many GiB is decoded once, into the cache folder, and then read from memory;
-    a larger one is decoded by `num_workers` processes again in every epoch.
+    root: their folder. crop: side in pixels of the centre square that is cut out before resizing; None = no crop.
+    on_error: "raise" stops at a file that is not an image; "skip" ignores such files and counts them.
+    cache_gib: a data set of at most this many GiB is decoded once, into the cache folder, and read from memory. A
+    larger one is decoded in every epoch by `num_workers` processes.
     """
 
     image_size: int = 64
@@ -60,7 +60,7 @@ class FileData(GANData):
 
     @property
     def transform(self) -> SquareImage:
-        """What makes a tensor of a file."""
+        """The transform from a file to a tensor."""
         return SquareImage(self.image_size, self.channels, self.crop, skippable=True)
 
     def load(self, split: str) -> Source:
@@ -85,7 +85,7 @@ class FileData(GANData):
 
 
 def decode_once(files: FileImages, key: str, shape: tuple[int, ...], on_error: str) -> list[str]:
-    """Have all readable samples, images of `shape` (C, H, W), in the cache under `key`; return the others' names."""
+    """Decode all readable samples, images of `shape` (C, H, W), into the cache; return the names of the others."""
     if not _path(key).exists():
         if len(files) > 1000:
             say(f"decoding {len(files):,} images once to {_path(key)}")
@@ -99,10 +99,10 @@ def decode_once(files: FileImages, key: str, shape: tuple[int, ...], on_error: s
 
 
 def check_once(files: FileImages, key: str, on_error: str) -> list[str]:
-    """Return the names of files that cannot be read, found the first time and kept under `key`.
+    """Return the names of files that cannot be read; the result is cached under `key`.
 
-    "raise" opens each file, which finds what is no image, and raises UserError; "skip" decodes each, which finds
-    truncated ones too: what is skipped must be known before training, since it changes every batch after it.
+    "raise" opens each file, which finds files that are not images, and raises UserError. "skip" decodes each file,
+    which finds truncated images too. Skipped files must be known before training, since they change all later batches.
     """
     if not _names_path(key).exists():
         say(f"checking {len(files):,} images once")
@@ -142,13 +142,13 @@ def _opens(files: FileImages, index: int) -> bool:
         try:
             with Image.open(path):
                 pass
-        except Exception as error:  # decoders raise all sorts
+        except Exception as error:  # decoders raise many types
             raise unreadable(path, error, skippable=True) from error
     return True
 
 
 def _parallel(read: Callable[[FileImages, int], T], files: FileImages) -> Iterator[T]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the interpreter's lock
         yield from pool.map(lambda index: read(files, index), range(len(files)))
 
 
@@ -161,7 +161,7 @@ def _save(values: Tensor, path: Path) -> None:
 
 
 def _memory(key: str, field: str = "image") -> Tensor:
-    return torch.from_numpy(np.load(_path(key, field), mmap_mode="c"))  # shared by processes, private if written
+    return torch.from_numpy(np.load(_path(key, field), mmap_mode="c"))  # shared between processes, copied on write
 
 
 def _names_path(key: str) -> Path:

@@ -16,9 +16,9 @@ from gan_lightning.errors import UserError
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Folder(FileData):
-    """All images under `root`, hidden ones aside, in the order of their paths; the only split is "train".
+    """All images under `root` except hidden ones, in the order of their paths; the only split is "train".
 
-    labels: "folders" makes each folder right under `root` a class, named and numbered in alphabetical order.
+    labels: "folders" makes each folder directly under `root` a class, numbered in alphabetical order.
     """
 
     labels: Literal["folders"] | None = None
@@ -35,7 +35,7 @@ class Folder(FileData):
             raise UserError(f"data.labels={self.labels} is not possible; take folders, or null for none.")
 
     def files(self, split: str) -> FileImages:
-        """Return the images' files; UserError if there is no such folder or no image in it."""
+        """Return the image files; UserError if the folder does not exist or has no images."""
         root = Path(str(self.root)).expanduser()
         if not root.is_dir():
             raise UserError(f"data.root={root} is not a folder; give the path of a folder of images.")

@@ -1,4 +1,4 @@
-"""From an image file of any kind to a square tensor: a picture, resized without aliasing; a mask or map, by nearest."""
+"""Reads image files as square tensors: pictures with antialiased resizing, masks and label maps with nearest."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from torch.nn import functional
 from gan_lightning.errors import UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R 601
-HALF = 128  # from where on a grey level is white
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R 601
+HALF = 128  # grey levels from here on are white
 
 
 @dataclass(frozen=True)
 class SquareImage:
     """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
 
-    The shorter side becomes `size`, and the centre is kept. crop: first cut out the centre square of that many pixels.
-    skippable: data.on_error=skip helps where a file cannot be read; no part of what identifies the pixels.
+    The shorter side becomes `size`, and the centre square is kept.
+    crop: cut out a centre square of this many pixels first.
+    skippable: whether errors may recommend data.on_error=skip; it does not affect the fingerprint.
     """
 
     size: int
@@ -45,36 +46,36 @@ class SquareImage:
 
 @dataclass(frozen=True)
 class SquareMask:
-    """Read a black and white file as bool `(1, size, size)`, white is true; framed as SquareImage does, by nearest."""
+    """Read a black and white file as bool `(1, size, size)`, True for white; cropped like SquareImage, nearest."""
 
     size: int
     crop: int | None = None
 
     def __call__(self, path: Path) -> Tensor:
-        """Return the mask in file `path`; UserError names a file that cannot be read, or is not black and white."""
+        """Return the mask in file `path`; UserError for a file that cannot be read or is not black and white."""
         return decoded(path, self.convert)
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
         image = eight_bit(ImageOps.exif_transpose(image), channels=1)
         brightest = np.asarray(image).max()
-        if 0 < brightest < HALF:  # such as 0 and 1, which would all be black
+        if 0 < brightest < HALF:  # such as levels 0 and 1, which would all be black
             raise ValueError(f"a mask is black and white, 0 and 255, and the brightest pixel is {brightest}")
         return torch.from_numpy(square(image, self.size, self.crop, Image.Resampling.NEAREST) >= HALF)[None]
 
 
 @dataclass(frozen=True)
 class SquareMap:
-    """Read a file whose grey levels or palette indices are classes as uint8 `(size, size)`, int64 of 16 bits.
+    """Read a file of grey levels or palette indices as classes `(size, size)`: uint8, or int64 for 16 bits.
 
-    Framed as SquareImage does, by nearest.
+    It is cropped like SquareImage and resized with nearest.
     """
 
     size: int
     crop: int | None = None
 
     def __call__(self, path: Path) -> Tensor:
-        """Return the map in file `path`; UserError names a file that cannot be read, or holds colours."""
+        """Return the map in file `path`; UserError for a file that cannot be read or has colours."""
         return decoded(path, self.convert)
 
     def convert(self, image: Image.Image) -> Tensor:
@@ -87,7 +88,7 @@ class SquareMap:
 
 
 def decoded(path: Path, convert: Callable[[Image.Image], Tensor], skippable: bool = False) -> Tensor:
-    """Return what `convert` makes of the image in file `path`; UserError names a file that cannot be read."""
+    """Return `convert` of the image in file `path`; UserError names a file that cannot be read."""
     try:
         with Image.open(path) as image:
             return convert(image)
@@ -96,7 +97,7 @@ def decoded(path: Path, convert: Callable[[Image.Image], Tensor], skippable: boo
 
 
 def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resampling) -> np.ndarray:
-    """Return the pixels of the centre square, of at most `crop` pixels a side, resized to `size`."""
+    """Return the centre square, with a side of at most `crop` pixels, resized to `size`."""
     if crop is not None:
         image = centre(image, min(crop, *image.size))
     side = min(image.size)
@@ -105,19 +106,19 @@ def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resamp
 
 
 def centre(image: Image.Image, side: int) -> Image.Image:
-    """Return the centre square of `side` whole pixels."""
+    """Return the centre square with a side of `side` pixels."""
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
 
 
 def unreadable(path: Path, error: Exception, skippable: bool = False) -> UserError:
-    """Return the error for a file that no decoder can make sense of; `skippable` where data.on_error=skip helps."""
+    """Return the error for a file that cannot be decoded; `skippable`: it recommends data.on_error=skip."""
     ways = "repair or remove it" + ", or set data.on_error=skip to leave out such files" * skippable
     return UserError(f"Image {path} cannot be read ({type(error).__name__}: {error}); {ways}.")
 
 
 def eight_bit(image: Image.Image, channels: int) -> Image.Image:
-    """Return `image` in mode L or RGB; transparency is laid on white, 16 bits are scaled to 8."""
+    """Return `image` in mode L or RGB; transparency is drawn on white, and 16 bits are scaled to 8."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
@@ -136,7 +137,7 @@ def resize(images: Tensor, size: int, chunk: int = 4096) -> Tensor:
 
 
 def resize_nearest(values: Tensor, size: int) -> Tensor:
-    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` resized to `size`: the pixels under the new centres."""
+    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` resized to `size` with nearest neighbours."""
     rows, columns = ((2 * torch.arange(size) + 1) * side // (2 * size) for side in values.shape[-2:])
     return values[..., rows[:, None], columns]
 

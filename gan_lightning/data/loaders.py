@@ -1,4 +1,4 @@
-"""Two ways to batches: index tensors, or let torch's worker processes decode files. Same batches, same order."""
+"""Two loaders with the same batches in the same order: one indexes tensors, one decodes files in worker processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_lightning.errors import UserError
 
 
 class TensorLoader:
-    """Batches by indexing what is in memory, on `device`: no worker processes, no copies to wait for."""
+    """Batches by indexing tensors in memory, on `device`, without worker processes."""
 
     def __init__(
         self,
@@ -30,14 +30,14 @@ class TensorLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        rows = self.batches.rest().to(self.device)  # one transfer an epoch
+        rows = self.batches.rest().to(self.device)  # one transfer per epoch
         return map(partial(self.source.gather, mirrored=self.batches.mirror), rows)
 
 
 class FileLoader:
     """Batches read by `num_workers` processes.
 
-    Not itself a DataLoader: Lightning would put a sampler of its own into one.
+    It is not a DataLoader, because Lightning would replace the sampler of one.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class FileLoader:
 
     @property
     def _iterator(self) -> Any:
-        """The name under which Lightning ends a DataLoader's workers; left to the garbage collector it takes 10 s."""
+        """Lightning ends a DataLoader's workers through this attribute; the garbage collector would need 10 s."""
         return self.loader._iterator
 
     @_iterator.setter
@@ -73,9 +73,9 @@ class FileLoader:
 
 
 class _WholeBatches(Dataset):
-    """Answers a list of rows with a batch, or with the UserError that reading one met.
+    """A data set that returns a whole batch for a list of rows, or the UserError raised by reading it.
 
-    An exception raised in a worker would arrive with the worker's traceback as its text.
+    An exception that is raised in a worker would contain the worker's traceback in its text.
     """
 
     def __init__(self, source: Source | SideBySide, mirrored: bool) -> None:

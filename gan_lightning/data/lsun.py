@@ -1,4 +1,4 @@
-"""LSUN's scenes, read from the databases in which they are published."""
+"""LSUN's scenes, read from the published LMDB databases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gan_lightning.errors import UserError
 class LSUN(GANData):
     """One category of LSUN (Yu et al. 2015, 1506.03365): `category` "bedroom", "church_outdoor", "bridge", "tower"...
 
-    root: holds `<category>_train_lmdb` and `<category>_val_lmdb`; None = $GAN_LIGHTNING_DATA, else ./data.
+    root: the folder with `<category>_train_lmdb` and `<category>_val_lmdb`; None = $GAN_LIGHTNING_DATA, else ./data.
     Needs the package lmdb. There is no automatic download: bedroom has 43 GB.
     """
 
@@ -47,7 +47,7 @@ class LSUN(GANData):
 
 
 class LMDBImages(Source):
-    """Encoded images in an LMDB folder, in the order of their keys. Each process opens the database for itself."""
+    """Encoded images in an LMDB folder, in the order of their keys. Each process opens the database itself."""
 
     labels = None
 
@@ -60,7 +60,7 @@ class LMDBImages(Source):
         self.fingerprint = digest(folder.name, stat.st_size, stat.st_mtime_ns, transform)
 
     def _database(self) -> Any:
-        if self._owner != os.getpid():  # an open database must be neither used nor opened twice after a fork
+        if self._owner != os.getpid():  # after a fork the parent's open database must not be used
             if self._opened is not None:
                 self._opened.close()
             self._opened, self._owner = _open(self.folder), os.getpid()
@@ -70,7 +70,7 @@ class LMDBImages(Source):
         return len(self.keys)
 
     def image(self, index: int) -> Tensor:
-        """Return uint8 `(C, size, size)`; UserError names an entry that is no image."""
+        """Return uint8 `(C, size, size)`; UserError names an entry that is not an image."""
         with self._database().begin() as transaction:
             encoded = transaction.get(self.keys[index])
         try:

@@ -1,4 +1,4 @@
-"""Two-dimensional Gaussian mixtures whose modes can be counted: the protocol of PacGAN."""
+"""Two-dimensional Gaussian mixtures with known modes: the protocol of PacGAN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Mixture(GANData):
     """Equally likely Gaussians of standard deviation `std`; batches hold float32 points `(N, 2)` under `image`.
 
     num_points: size of each split, drawn once from `seed`; "test" is an independent draw.
-    `image_size` and `channels` mean nothing here and are None.
+    `image_size` and `channels` are not used and are None.
     """
 
     image_size: None = None  # type: ignore[assignment]
@@ -33,7 +33,7 @@ class Mixture(GANData):
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise UserError for an option out of range, or one that only images have."""
+        """Raise UserError for an option out of range, or one that is only for images."""
         if self.image_size is not None or self.channels is not None or self.num_classes or self.mirror:
             raise UserError(
                 f"data={self.name} holds unlabelled points in the plane; leave data.image_size and data.channels null, "

@@ -1,4 +1,4 @@
-"""Which samples make up which batch: a function of (seed, samples consumed, process) alone, to be taken up anywhere."""
+"""The samples of each batch, as a function of (seed, samples consumed, process), so that any run can be resumed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gan_lightning.streams import generator as random_stream
 
 
 class GlobalBatches:
-    """The rows of this process of every global batch; as an iterable, a batch sampler for torch's DataLoader.
+    """This process's rows of every global batch; iterating over it gives a batch sampler for torch's DataLoader.
 
-    A pass is a permutation of the images keyed (seed, name, number of the pass). An epoch is one pass, whose last
-    incomplete batch is dropped. Process `rank` takes rows [rank * b, (rank + 1) * b) of each batch,
-    b = batch_size / world_size. With `mirror` an image is mirrored with probability 1/2, also keyed: index
-    i + num_images stands for the mirrored image i.
+    A pass is a permutation of the images that depends on (seed, name, number of the pass). An epoch is one pass; its
+    last incomplete batch is dropped. Process `rank` takes rows [rank * b, (rank + 1) * b) of each batch, b = batch_size
+    / world_size. With `mirror` an image is mirrored with probability 1/2, by keyed random numbers too; index i +
+    num_images is the mirrored image i.
 
-    position: returns the iteration to continue from; asked at each `iter()`, which yields the rest of that epoch.
-    name: of the source, which sets its order apart from those of others; "" for the first.
-    batches: of an epoch that a longer source sets. Passes then follow each other without a gap, across batches and
-    epochs: images consumed, iteration * batch_size, say which pass it is and where in it.
+    position: returns the iteration to continue from. Each `iter()` calls it and yields the rest of that epoch.
+    name: of the source; sources with different names have different orders. "" for the first source.
+    batches: number of batches of an epoch, if a longer source sets it. Passes then follow each other without a gap,
+    across batches and epochs: the position is the number of images consumed, iteration * batch_size.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class GlobalBatches:
         self.name, self.batches = name, batches
 
     def __len__(self) -> int:
-        """Return the batches of a whole epoch."""
+        """Return the number of batches of a whole epoch."""
         return self.num_images // self.batch_size if self.batches is None else self.batches
 
     def order(self, number: int) -> Tensor:
-        """Return the images `(num_images,)` of pass `number` over all processes, mirrored ones raised by num_images."""
+        """Return the images `(num_images,)` of pass `number`, over all processes; mirrored ones plus num_images."""
         stream = random_stream(self.seed, "data", *([self.name] if self.name else []), number)
         order = torch.randperm(self.num_images, generator=stream)
-        if self.mirror:  # drawn after the order, which therefore is the same with and without mirroring
+        if self.mirror:  # drawn after the order, so that mirroring does not change the order
             order += self.num_images * torch.randint(2, (self.num_images,), generator=stream)
         return order
 
@@ -76,23 +76,23 @@ class GlobalBatches:
         return iter(self.rest().tolist())
 
     def _consumed(self, start: int, stop: int) -> Tensor:
-        """Return what is consumed after `start` images up to `stop`, of passes without a gap between them."""
+        """Return the indices of consumed images number [start, stop), for passes without a gap."""
         passes = range(start // self.num_images, -(-stop // self.num_images))
         first = passes.start * self.num_images
         return torch.cat([self.order(number) for number in passes])[start - first : stop - first]
 
 
 class JointBatches:
-    """The orders of several sources side by side: rows of a batch are `(N, sources)`.
+    """The orders of several sources: rows of a batch are `(N, sources)`.
 
-    orders: of one batch size and as many batches an epoch.
+    orders: with equal batch sizes and equal numbers of batches per epoch.
     """
 
     def __init__(self, orders: Sequence[GlobalBatches]) -> None:
         self.orders, self.mirror = list(orders), orders[0].mirror
 
     def __len__(self) -> int:
-        """Return the batches of a whole epoch."""
+        """Return the number of batches of a whole epoch."""
         return len(self.orders[0])
 
     def rest(self) -> Tensor:
@@ -106,9 +106,9 @@ class JointBatches:
 def joint(
     counts: dict[str, int], batch_size: int, seed: int, mirror: bool = False, **process: Any
 ) -> GlobalBatches | JointBatches:
-    """Return the orders of sources of `counts` samples by name: the longest sets the epoch, shorter ones wrap.
+    """Return the orders of sources with `counts` samples, by name: the longest sets the epoch, shorter ones repeat.
 
-    process: rank, world_size and position, as of GlobalBatches.
+    process: rank, world_size and position, see GlobalBatches.
     """
     longest = max(counts.values())
     epoch = len(GlobalBatches(longest, batch_size, seed, **process))

@@ -1,4 +1,4 @@
-"""From a batch as the loaders give it to one that networks take: on the device, each field by its kind."""
+"""Converts a loader's batch to the networks' input, on the device, each field by its kind."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import Tensor
 
 from gan_lightning.data.fields import Batch, Field, Kind
 
-CONVENTION = {  # what fields are of whom no data module says more
+CONVENTION = {  # for fields that no data module declares
     "label": Field("label", "label"),
     "mask": Field("mask", "mask"),
 }
 
 
 def prepare(batch: Batch, fields: Mapping[str, Field], memory_format: torch.memory_format) -> Batch:
-    """Bring each field of a batch to what networks take, on the device where it is; see `Field`.
+    """Convert each field of a batch to the form that networks take, on its device; see `Field`.
 
-    Pictures, masks and one-hot maps take `memory_format`. What is floating point is ready already and keeps its
-    values, so that a batch may be prepared twice. A field that `fields` does not know is what its name says (`label`,
-    `mask`); of any other name, uint8 values are a picture, and the rest stays as it is.
+    Pictures, masks and one-hot maps take `memory_format`. Floating-point values are not changed, so that a batch may be
+    prepared twice. The kind of a field that is not in `fields` follows from its name (`label`, `mask`). With any other
+    name, uint8 values are a picture, and all others stay unchanged.
     """
     ready = {}
     for name, values in batch.items():

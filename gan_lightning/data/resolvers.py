@@ -1,6 +1,6 @@
 """Numbers of classes that follow from other options, for `num_classes: ${...}` in conf/data; no data is loaded.
 
-Nothing here imports torch: the command line registers these before it composes.
+This module does not import torch, since the command line registers the resolvers before it composes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EMNIST_CLASSES = {  # in the order of the labels; "letters" counts from 1 in the
 
 
 def register() -> None:
-    """Make the resolvers known to OmegaConf; may be called again."""
+    """Register the resolvers in OmegaConf; may be called repeatedly."""
     OmegaConf.register_new_resolver("emnist_classes", emnist_classes, replace=True)
     OmegaConf.register_new_resolver("stl10_classes", stl10_classes, replace=True)
     OmegaConf.register_new_resolver("celeba_classes", celeba_classes, replace=True)
@@ -30,7 +30,7 @@ def register() -> None:
 
 
 def emnist_classes(subset: str) -> int:
-    """Return the number of classes of a subset of EMNIST; 0 for an unknown one, which the data module refuses."""
+    """Return the number of classes of a subset of EMNIST; 0 for an unknown one (the data module refuses it)."""
     return len(EMNIST_CLASSES.get(subset, ()))
 
 
@@ -50,7 +50,7 @@ def folder_classes(root: str | None, labels: str | None) -> int:
 
 
 def class_folders(root: str | Path) -> list[str]:
-    """Return the names of the folders right under `root`, sorted and without hidden ones; [] if there is no `root`."""
+    """Return the sorted names of the folders in `root` without hidden ones; [] if there is no `root`."""
     try:
         with os.scandir(Path(root).expanduser()) as entries:
             return sorted(e.name for e in entries if e.is_dir() and not hidden(e.name))
@@ -59,5 +59,5 @@ def class_folders(root: str | Path) -> list[str]:
 
 
 def hidden(name: str) -> bool:
-    """Say whether file managers hide `name`, or a Mac put it into an archive."""
+    """Return whether file managers hide `name`, or macOS added it to an archive."""
     return name.startswith(".") or name == "__MACOSX"

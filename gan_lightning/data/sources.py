@@ -1,4 +1,4 @@
-"""One split of a data set, unaugmented and in fixed order: in memory as tensors, or as files read on demand."""
+"""One split of a data set, without augmentation, in fixed order: tensors in memory, or files read on demand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gan_lightning.data.fields import Batch, Field, mirror
 from gan_lightning.errors import UserError
 
 Sample = dict[str, Tensor | int]
-Transform = Callable[[Path], Tensor]  # its text, as in a frozen dataclass, says what it does
+Transform = Callable[[Path], Tensor]  # its repr, as of a frozen dataclass, says what it does
 IMAGE, POINTS, LABEL = Field("image"), Field("image", "points"), Field("label", "label")
 
 
 def digest(*parts: object) -> str:
-    """Return 16 hex digits that identify `parts`: bytes, or anything else by its text."""
+    """Return a hash of `parts` (bytes, or anything else by its text) as 16 hex digits."""
     total = hashlib.blake2b(digest_size=8)
     for part in parts:
         data = part if isinstance(part, bytes) else str(part).encode()
@@ -34,11 +34,11 @@ def digest(*parts: object) -> str:
 
 
 class Source(Dataset):
-    """A map-style data set of dicts: `image`, `label` (an int) where there are labels, and any further fields.
+    """A map-style data set of dicts: `image`, `label` (an int) if there are labels, and further fields.
 
-    All fields of a sample belong together: they are read, mirrored and shuffled as one.
+    All fields of a sample are read, mirrored and shuffled together.
 
-    labels: int64 `(N,)` or None. further: the fields beside image and label.
+    labels: int64 `(N,)` or None. further: the fields other than image and label.
     """
 
     labels: Tensor | None
@@ -77,7 +77,7 @@ class Source(Dataset):
         return sample
 
     def gather(self, rows: Tensor, mirrored: bool) -> Batch:
-        """Return the batch of samples `rows` `(N,)`; where some are mirrored, index i + len(self) is the mirrored i."""
+        """Return the batch of samples `rows` `(N,)`; index i + len(self) is the mirrored sample i."""
         samples = [self._sample(row) for row in rows.tolist()]
         batch = {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
         for field in self.further:
@@ -85,7 +85,7 @@ class Source(Dataset):
         return batch if self.labels is None else {**batch, "label": self.labels[rows % len(self)]}
 
     def to(self, device: torch.device | str) -> Source:
-        """Return the same in the memory of `device`; of a source in memory only."""
+        """Return a copy in the memory of `device`; only for sources in memory."""
         raise NotImplementedError
 
     def _sample(self, row: int) -> dict[str, Tensor]:
@@ -97,8 +97,8 @@ class Source(Dataset):
 class TensorImages(Source):
     """Images in memory: uint8 `(N, C, H, W)` or float32 `(N, 2)`, labels `(N,)`, and `further` fields `(N, ...)`.
 
-    fingerprint: what identifies the images if it is known already; otherwise their bytes do.
-    further: tensors by the fields that they are, see `Field` for their types.
+    fingerprint: identifies the images if known; else it is computed from their bytes.
+    further: tensors by field; see `Field` for their types.
     """
 
     def __init__(
@@ -138,15 +138,15 @@ class TensorImages(Source):
         return len(self.images)
 
     def image(self, index: int) -> Tensor:
-        """Return image `index` as it lies in memory."""
+        """Return image `index` as stored."""
         return self.images[index]
 
     def read(self, index: int) -> dict[str, Tensor]:
-        """Return all fields but the label of sample `index`, as they lie in memory."""
+        """Return all fields but the label of sample `index`, as stored."""
         return {"image": self.image(index), **{field.name: values[index] for field, values in self.further.items()}}
 
     def gather(self, rows: Tensor, mirrored: bool) -> Batch:
-        """Return the batch of samples `rows` `(N,)`, each field indexed at once, on the device where it lies."""
+        """Return the batch of samples `rows` `(N,)`, with one indexing operation for each field, on its device."""
         chosen = rows % len(self)
         batch = {"image": self.images[chosen], **{field.name: v[chosen] for field, v in self.further.items()}}
         if self.labels is not None:
@@ -164,7 +164,7 @@ class TensorImages(Source):
 
 @dataclass(frozen=True)
 class Files:
-    """Files under `root`, one for each sample, that `transform` makes tensors of."""
+    """Files under `root`, one for each sample; `transform` converts them to tensors."""
 
     root: Path
     names: Sequence[str]
@@ -176,20 +176,20 @@ class Files:
 
     @property
     def content(self) -> str:
-        """Identify the files by relative name, size and time of change: reading 200,000 files would take minutes."""
+        """Identify the files by relative name, size and time of modification: reading 200,000 files takes minutes."""
         stats = [(self.root / name).stat() for name in self.names]
         files = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.names, stats, strict=True)]
         return digest(files, self.transform)
 
     def at(self, indices: Sequence[int]) -> Files:
-        """Return the files of the samples `indices` only."""
+        """Return only the files of the samples `indices`."""
         return Files(self.root, [self.names[index] for index in indices], self.transform)
 
 
 class FileImages(Source):
-    """Image files under `root`, decoded when asked for; `transform` makes each a uint8 tensor.
+    """Image files under `root`, decoded on demand; `transform` converts each to a uint8 tensor.
 
-    further: files of further fields, such as masks, in the order of `names`.
+    further: files of other fields, such as masks, in the order of `names`.
     """
 
     further: Mapping[Field, Files]
@@ -214,7 +214,7 @@ class FileImages(Source):
 
     @cached_property
     def content(self) -> str:
-        """Identify the files of all fields, and what is made of them."""
+        """Identify the files of all fields, and their transforms."""
         images = Files(self.root, self.names, self.transform).content
         others = [(field, files.content) for field, files in self.further.items()]
         return digest(images, others) if others else images
@@ -236,7 +236,7 @@ class FileImages(Source):
         return [self.root / self.names[index], *others]
 
     def without(self, unreadable: set[str]) -> FileImages:
-        """Return the same samples less those whose image is named in `unreadable`."""
+        """Return the samples without those whose image is named in `unreadable`."""
         kept = [i for i, name in enumerate(self.names) if name not in unreadable]
         labels = None if self.labels is None else self.labels[kept].tolist()
         further = {field: files.at(kept) for field, files in self.further.items()}
@@ -244,9 +244,9 @@ class FileImages(Source):
 
 
 class Renamed(Source):
-    """Another source whose fields have other names in a batch, as those of a second domain must.
+    """A source whose fields are renamed, as needed for a second domain.
 
-    names: new names by old ones, such as {"image": "image_b"}; fields that are not in it keep theirs.
+    names: old name -> new name, such as {"image": "image_b"}; other fields keep their names.
     """
 
     def __init__(self, source: Source, names: Mapping[str, str]) -> None:
@@ -254,12 +254,12 @@ class Renamed(Source):
 
     @cached_property
     def fingerprint(self) -> str:
-        """What identifies content and transform; names are none of it."""
+        """What identifies content and transform, without the names."""
         return self.source.fingerprint
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What a sample consists of, by the new names."""
+        """The fields of a sample, under the new names."""
         return tuple(Field(self._name(field.name), field.kind, field.classes) for field in self.source.fields)
 
     @property
@@ -286,9 +286,9 @@ class Renamed(Source):
 
 
 class SideBySide:
-    """Several sources that have nothing to do with each other, such as two domains: a batch has the fields of all.
+    """Several independent sources, such as two domains; a batch has the fields of all.
 
-    Rows of a batch are `(N, sources)`, the index of a sample of each; so there is no sample number i, and no length.
+    Rows of a batch are `(N, sources)`, one sample index for each source. So there is no sample number i and no length.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:

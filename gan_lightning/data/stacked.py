@@ -1,4 +1,4 @@
-"""Three digits as the colours of one image: 1,000 modes that can be counted, the protocol of VEEGAN and PacGAN."""
+"""Three digits as the colour channels of one image: 1,000 known modes, the protocol of VEEGAN and PacGAN."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DIGITS = 10  # classes of one channel
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Stacked(GANData):
-    """Images whose red, green and blue are three digits drawn independently: 10 ** 3 equally wanted modes.
+    """Images whose red, green and blue channels are three independent digits: 10 ** 3 modes of equal weight.
 
     Metz et al. 2016 (1611.02163), Srivastava et al. 2017 (1705.07761); 128,000 images as Lin et al. 2017 (1712.04086).
-    Only the single digits and who is stacked on whom lie in memory; images are put together when asked for. They have
-    no labels in training: `reference(split).numbers` has them for metrics.
+    Only the single digits and their combinations are in memory; images are composed on demand. There are no labels in
+    training; `reference(split).numbers` has them for metrics.
 
     num_stacks: size of each split, drawn once from `seed`.
     """
@@ -34,16 +34,16 @@ class Stacked(GANData):
     channels: int = 3
     num_stacks: int = 128_000
 
-    num_fakes: ClassVar[int] = 26_000  # samples of an evaluation, if nothing else is asked for: the protocol's
+    num_fakes: ClassVar[int] = 26_000  # default number of samples of an evaluation, as in the protocol
     num_modes: ClassVar[int] = DIGITS**3
 
     def digits(self) -> GANData:
-        """Return the digits to be stacked: one channel, 10 classes, the same splits. Subclasses implement this."""
+        """Return the single digits: one channel, 10 classes, the same splits. Subclasses implement this."""
         raise NotImplementedError
 
     @cached_property
     def single(self) -> GANData:
-        """The digits to be stacked; read once."""
+        """The single digits; read once."""
         return self.digits()
 
     def check(self) -> None:
@@ -65,12 +65,12 @@ class Stacked(GANData):
 
 
 class StackedImages(TensorImages):
-    """Stacks that are put together when asked for.
+    """Stacked images that are composed on demand.
 
     digits: one channel, labelled 0 to 9. triples: int64 `(N, 3)`, the digits in the red, green and blue of each image.
     """
 
-    images: Any  # Stacks: indexes as the tensor would
+    images: Any  # Stacks: indexed like a tensor
 
     def __init__(self, digits: TensorImages, triples: Tensor) -> None:
         assert digits.labels is not None
@@ -85,13 +85,13 @@ class StackedImages(TensorImages):
 
     @property
     def law(self) -> Tensor:
-        """Probability of each mode under which the stacks were drawn, float64 `(1000,)`."""
+        """Probability of each mode when the stacks were drawn, float64 `(1000,)`."""
         shares = self.digit_labels.bincount(minlength=DIGITS).double() / len(self.digit_labels)
         return torch.einsum("a,b,c->abc", shares, shares, shares).flatten()
 
 
 class Stacks:
-    """What loaders ask of a tensor `(N, 3, H, W)`, without its 400 MB.
+    """Behaves like a tensor `(N, 3, H, W)` for loaders, without its 400 MB.
 
     digits: uint8 `(M, H, W)`. triples: `(N, 3)` of their numbers, on the same device.
     """
@@ -114,11 +114,11 @@ class Stacks:
 
     @property
     def device(self) -> torch.device:
-        """Where images come from."""
+        """Device of the images."""
         return self.digits.device
 
     def to(self, device: torch.device | str) -> Stacks:
-        """Return the same on `device`."""
+        """Return a copy on `device`."""
         return Stacks(self.digits.to(device), self.triples.to(device))
 
 
@@ -136,7 +136,7 @@ class StackedDigits(Stacked):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class StackedMNIST(Stacked):
-    """Stacks of MNIST's digits: those of "train" of its 60,000, those of "test" of its 10,000.
+    """Stacks of MNIST's digits: "train" uses its 60,000 images, "test" its 10,000.
 
     root: the folder with torchvision's sets; None = $GAN_LIGHTNING_DATA, else ./data.
     """

@@ -1,4 +1,4 @@
-"""Small sets that torchvision downloads: one class and a table."""
+"""Small data sets that torchvision downloads: one class and a table."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ STL10_CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monk
 
 @dataclass(frozen=True)
 class Entry:
-    """How torchvision names and holds a set."""
+    """How torchvision names and stores a data set."""
 
     cls: str  # of torchvision.datasets
-    place: str  # what that looks for under the root
-    url: str  # where people find it
+    place: str  # what torchvision looks for under the root
+    url: str  # where users find it
     layout: str = "NHW"  # of the attribute `data`: "NHW", "NHWC" or "NCHW"
     labels: str = "targets"  # the attribute with the labels
-    arguments: dict[str, dict[str, Any]] = field(default_factory=lambda: TRAIN_OR_NOT)  # that choose a split
+    arguments: dict[str, dict[str, Any]] = field(default_factory=lambda: TRAIN_OR_NOT)  # arguments that choose a split
     classes: list[str] | None = None  # None: the attribute `classes`
     subsets: tuple[str, ...] = ()
 
@@ -61,7 +61,7 @@ SETS = {
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TorchvisionData(GANData):
-    """A set of `SETS`, downloaded on first use, resized once and kept in memory as uint8.
+    """A data set of `SETS`, downloaded on first use, resized once and kept in memory as uint8.
 
     name: "mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn" or "stl10".
     root: the folder with torchvision's sets; None = $GAN_LIGHTNING_DATA, else ./data.
@@ -91,7 +91,7 @@ class TorchvisionData(GANData):
         images = _channels_first(torch.as_tensor(found.data), entry.layout)
         labels = torch.as_tensor(getattr(found, entry.labels)).long()
         if self.name == "emnist":
-            images = images.transpose(-1, -2)  # the files hold columns for rows
+            images = images.transpose(-1, -2)  # rows and columns are exchanged in the files
             labels = labels - int(self.subset == "letters")  # and count letters from 1
         if self.num_classes:
             self.class_names = EMNIST_CLASSES.get(self.subset or "", entry.classes or list(found.classes))

@@ -1,1 +1,1 @@
-"""The evaluator: protocol, cache of real statistics, floor, reports."""
+"""The evaluator: protocol, cache of real statistics, floor (scores of real images), reports."""

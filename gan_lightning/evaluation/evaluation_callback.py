@@ -1,4 +1,4 @@
-"""Evaluates while training goes on, every so many epochs or images; holds the scores against published ones."""
+"""Evaluates during training, every few epochs or images, and compares the scores with published ones."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class EvaluationCallback(Callback):
     """Score the module's samples, tell loggers and callbacks, and print a line that names the protocol.
 
-    every_epochs: epochs between two evaluations; None: not by epochs. every_kimg: thousand images between two; if
-    given, it counts instead of the epochs. The last state of a run is always evaluated.
+    every_epochs: epochs between two evaluations; None: not by epochs.
+    every_kimg: thousand images between two evaluations; if given, it replaces every_epochs. The last state of a run is
+        always evaluated.
 
-    producer: which of the game's is evaluated; None: the first.
+    producer: name of the game's producer that is evaluated; None: the first.
 
-    `module.scores`, `module.best` and `module.protocol` are set. Ctrl-C during an evaluation skips it, not the run.
+    It sets `module.scores`, `module.best` and `module.protocol`. Ctrl-C during an evaluation skips only the evaluation.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class EvaluationCallback(Callback):
         self._shown_floor = False
 
     def on_train_start(self, trainer: L.Trainer, module: Game) -> None:
-        """Check what can be checked and make the extractor ready, before the first step."""
+        """Check the metrics and prepare the extractor, before the first step."""
         attach(self.evaluator, module, self.producer)
         self.evaluator.advance = partial(call, trainer, "on_evaluating")
         if self.evaluator.metrics:
@@ -64,29 +65,29 @@ class EvaluationCallback(Callback):
         self._evaluated_at = module.images_seen
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Game, *_: Any) -> None:
-        """Evaluate if enough images were seen."""
-        self._epoch = trainer.current_epoch + 1  # trainer.current_epoch itself moves on before training ends
+        """Evaluate if an evaluation by images is due."""
+        self._epoch = trainer.current_epoch + 1  # trainer.current_epoch increases before training ends
         if self._kimg.due(module.images_seen):
             self.evaluate(trainer, module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Game) -> None:
-        """Evaluate if enough epochs are over."""
+        """Evaluate if an evaluation by epochs is due."""
         if self.every_epochs and (trainer.current_epoch + 1) % self.every_epochs == 0:
             self.evaluate(trainer, module)
 
     def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
-        """Evaluate the last state, unless that was done."""
+        """Evaluate the last state if it was not evaluated."""
         self.evaluate(trainer, module)
 
     def evaluate(self, trainer: L.Trainer, module: Game) -> None:
-        """Evaluate now, unless this state was evaluated; all processes call this together."""
+        """Evaluate now, unless this state was evaluated already; all processes call this together."""
         if not self.evaluator.metrics or self._evaluated_at == module.images_seen:
             return
         self._evaluated_at = module.images_seen
         try:
             scores = self._scores(trainer, module)
         except KeyboardInterrupt:
-            if trainer.world_size > 1:  # the other processes wait for this one's samples and must end with it
+            if trainer.world_size > 1:  # the other processes wait for this one's samples and must fail with it
                 raise
             print(
                 "Interrupted the evaluation: this state has no scores. Press Ctrl-C again to end the run.", flush=True
@@ -115,7 +116,7 @@ class EvaluationCallback(Callback):
 
 
 def attach(evaluator: Evaluator, module: Game, producer: str | None = None) -> None:
-    """Tell the evaluator what it will measure of a game: the producer of that name, None for its first."""
+    """Attach a game's producer to the evaluator: the one called `producer`, None for the first."""
     discriminator = getattr(module, "discriminator", None)
     judge = discriminator if isinstance(discriminator, nn.Module) else None
     evaluator.attach(chosen(module.producers(evaluator.seed, evaluator.raw), producer), judge)
@@ -129,10 +130,10 @@ def _take(module: Game, scores: dict[str, float]) -> None:
 
 
 class Published(Callback):
-    """Print, after the first evaluation, published scores beside the run's own, or why they do not compare.
+    """Print, after the first evaluation, published scores beside those of the run, or why they do not compare.
 
-    scores: by names that say how they were measured, such as {"fid50k_train": 2.84}; "data" among them names the data
-    set that they belong to. A run that does not measure a score of that kind says nothing of it.
+    scores: by names with the protocol, such as {"fid50k_train": 2.84}; the key "data" names their data set. Scores of a
+    kind that the run does not measure are not printed.
     """
 
     def __init__(self, scores: Mapping[str, Any]) -> None:
@@ -159,7 +160,7 @@ class Published(Callback):
                 print(line, flush=True)
 
     def lines(self, scores: Mapping[str, float], data: str | None = None) -> list[str]:
-        """Return what there is to say of `scores`, measured on the set called `data`."""
+        """Return the lines that compare `scores`, measured on the data set called `data`, with the published ones."""
         found = []
         for name, value in self.scores.items():
             own, stated = _counterpart(name, scores), f"published {name} {number(value)}"
@@ -177,7 +178,7 @@ class Published(Callback):
 
 
 def _counterpart(name: str, scores: Mapping[str, float]) -> str | None:
-    """Return the score that is measured as `name` says, else the first one of its kind."""
+    """Return the score with the protocol of `name`, else the first of its kind."""
     wanted = parse(name)
     alike = [own for own in scores if _kind(parse(own)) == _kind(wanted)]
     return name if name in scores else next(iter(alike), None)

@@ -1,4 +1,4 @@
-"""Scores generated samples against a data set: one extractor pass for all metrics, the real side from a cache."""
+"""Scores samples against a data set: one extractor pass for all metrics; statistics of real images are cached."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ MIXTURE_FAKES = 2_500  # the protocol of VEEGAN and PacGAN
 
 
 class Evaluator:
-    """Measures what a producer makes; it stands beside the module, so no extractor gets into a checkpoint.
+    """Measures the samples of a producer. It is not part of the module, so that no extractor gets into a checkpoint.
 
-    metrics: name -> a metric's class (or a partial with options), built from a `metrics.base.Setting`; among them a
-    `metrics.preset.Preset`, whose metrics are left out where they cannot be measured.
+    metrics: name -> a metric's class (or a partial with options), built from a `metrics.base.Setting`; it may contain a
+    `metrics.preset.Preset`, whose metrics are left out if they cannot be measured.
     data: a data module: `name`, `reference(split)`, `fingerprint(split)`, `image_shape`, `num_classes`, and for a
-    mixture `modes()` and `std`. extractor: None will do if no metric needs features.
+    mixture `modes()` and `std`. extractor: may be None if no metric needs features.
     num_fakes: samples per evaluation; None takes as many as there are real images, at most 10,000 (mixtures: 2,500;
-    stacked digits: 26,000), and no more than the producer has.
-    split: of the data that samples are compared with. batch_size: samples per process and forward pass.
-    seed: stream of the evaluation's latents; raw: trained weights instead of their moving average. Both are for whoever
-    brings the samples.
+    stacked digits: 26,000), and at most as many as the producer has.
+    split: of the real data. batch_size: samples per process and forward pass.
+    seed: of the evaluation's latents. raw: trained weights instead of their moving average. Both must be followed by
+    the code that makes the samples.
     """
 
     def __init__(
@@ -55,23 +55,23 @@ class Evaluator:
         self.selection = Selection(metrics, extractor)
         self.data, self.extractor = data, extractor
         self.split, self.batch_size, self.seed, self.raw = split, batch_size, seed, raw
-        self.samples = "raw samples" if raw else "EMA samples"  # what the protocol calls them, and:
+        self.samples = "raw samples" if raw else "EMA samples"  # their name in the protocol
         self.reals = f"{split} images"
-        self.producer: Producer | None = None  # these from attach()
+        self.producer: Producer | None = None  # set by attach()
         self.generator: nn.Module | None = None
         self.discriminator: nn.Module | None = None
-        self.given = False  # samples are images at hand, of no seed and split
-        self.advance: Advance | None = None  # is told of progress; None: a bar of its own where there is a terminal
-        self.floor: dict[str, float] = {}  # scores of held-out real images, from the first evaluation on
-        self.baseline: dict[str, float] = {}  # scores of the producer's trivial rival, from the first evaluation on
+        self.given = False  # whether samples are given images, without seed and split
+        self.advance: Advance | None = None  # gets the progress; None: a progress bar if there is a terminal
+        self.floor: dict[str, float] = {}  # scores of held-out real images, after the first evaluation
+        self.baseline: dict[str, float] = {}  # scores of the producer's trivial baseline, after the first evaluation
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
         self._reference: Reference | None = None
 
     def attach(self, maker: Producer | nn.Module | None, discriminator: nn.Module | None = None) -> None:
-        """Say what will be measured, before `check`: a producer, or the generator of samples that come otherwise.
+        """Set what will be measured, before `check`: a producer, or the generator if samples come from elsewhere.
 
-        The networks are for metrics that look at more than samples.
+        The networks are for metrics that measure the generator itself.
         """
         self.producer = maker if isinstance(maker, Producer) else None
         self.generator = maker.network if isinstance(maker, Producer) else maker
@@ -87,12 +87,12 @@ class Evaluator:
 
     @property
     def metrics(self) -> dict[str, MetricFactory]:
-        """The metrics by name; from `check` on without those that a preset brought and that cannot be measured here."""
+        """The metrics by name; after `check` without a preset's metrics that cannot be measured here."""
         return self.selection.metrics
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Metrics of a preset that cannot be measured here, and why; known from `check` on."""
+        """Metrics of a preset that cannot be measured here, and why; known after `check`."""
         return self.selection.left_out
 
     @property
@@ -106,7 +106,7 @@ class Evaluator:
         if self._num_fakes is not None:
             return self._num_fakes
         points = len(self.data.image_shape) == 1
-        wanted = getattr(self.data, "num_fakes", None)  # of a data set with a protocol of its own
+        wanted = getattr(self.data, "num_fakes", None)  # of a data set with its own protocol
         wanted = wanted or (MIXTURE_FAKES if points else min(self.num_reals, MOST_FAKES))
         most = self.producer.count if self.producer is not None else None
         return wanted if most is None else min(wanted, most)
@@ -132,7 +132,7 @@ class Evaluator:
 
     @property
     def protocol(self) -> str:
-        """What the scores compare, in a line."""
+        """What the scores compare, in one line."""
         return str(self.terms)
 
     @property
@@ -143,20 +143,20 @@ class Evaluator:
 
     @property
     def setting(self) -> Setting:
-        """What is known before the first sample."""
+        """The Setting from which metrics are built."""
         counts = (self.num_reals, self.num_fakes)
         fields = tuple(self.producer.fields) if self.producer is not None else ("images",)
         return setting_of(self.data, self.extractor, self.generator, self.discriminator, counts, fields)
 
     def check(self) -> None:
-        """Raise a UserError for what cannot be measured, before training; download an extractor's weights.
+        """Raise a UserError for metrics that cannot be measured, before training; download the extractor's weights.
 
-        Of a preset it is left out instead, and the reason is printed.
+        A preset's metrics are left out instead, and the reason is printed.
         """
         self.selection.check(self.setting, self.data, self.split)
 
     def prepare(self, device: torch.device | str = "cpu") -> None:
-        """Make the extractor ready on `device`, training a classifier if need be; all processes call this together."""
+        """Prepare the extractor on `device`, and train a classifier if needed; all processes call this together."""
         self.selection.leave_out(from_rank_zero(lambda: self.selection.check(self.setting, self.data, self.split)))
         if extractor := self.selection.extractor:
             extractor.prepare(self.data, device)
@@ -169,13 +169,13 @@ class Evaluator:
     def evaluate(
         self, producer: Producer | Callable[..., Tensor], folder: Path | None = None, images_seen: int = 0
     ) -> dict[str, float]:
-        """Return the scores by their full names; a score that is not a number is left out.
+        """Return the scores by their full names; NaN scores are left out.
 
-        producer: makes the samples; or a function (start, stop) -> the samples with these global indices: uint8 or
-        float in [-1, 1] `(n, C, H, W)`, or points `(n, 2)`; where metrics want classes, (start, stop, labels `(n,)`) ->
-        samples of these classes. The scores of its trivial rival are found in `baseline`, those of real images in
-        `floor`. folder: where metrics may leave pictures.
-        All processes call this together; each brings its share, and all get rank zero's scores.
+        producer: makes the samples. Or a function (start, stop) -> samples with these global indices: uint8 or float in
+        [-1, 1] `(n, C, H, W)`, or points `(n, 2)`; if metrics need classes, (start, stop, labels `(n,)`) -> samples of
+        these classes. The scores of its trivial baseline are in `baseline`, those of real images in `floor`.
+        folder: where metrics may write pictures. All processes call this together; each makes its share of samples, and
+            all get rank zero's scores.
         """
         if not self.metrics:
             return {}
@@ -203,7 +203,7 @@ class Evaluator:
         return reference
 
     def _measure(self, producer: Producer, advance: Advance, subject: Subject | None) -> dict[str, float]:
-        """Return the scores of what `producer` makes; without a subject those of samples alone."""
+        """Return the scores of `producer`'s samples; without a subject only of metrics that compare samples."""
         built = self.selection.built(self.setting) if rank() == 0 else {}
         metrics = {name: m for name, m in built.items() if subject is not None or isinstance(m, SampleMetric)}
         assert self._reference is not None
@@ -215,7 +215,7 @@ class Evaluator:
         )
 
     def _show_samples(self, producer: Producer, metrics: Mapping[str, AnyMetric], advance: Advance) -> Tensor:
-        """Give samples to the metrics that take them; return how many are in each state, on rank zero."""
+        """Pass samples to the metrics; return the number of samples in each state, on rank zero."""
         wanted = self.selection.consumed
         assert self.device is not None
         maker = RowMaker(wanted, self.data, self.extractor, self.device, producer.fields)

@@ -1,4 +1,4 @@
-"""`gan_lightning.metrics.evaluate(real, fake, ["fid", "kid"])`: scores of images at hand, in one call."""
+"""`gan_lightning.metrics.evaluate(real, fake, ["fid", "kid"])`: scores of given images, in one call."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the scores of `fake` images against `real` ones by their full names, such as "fid5000".
 
-    real, fake: a folder of images, a uint8 tensor `(N, C, H, W)`, or a data module, of which the `split` is taken.
-    metrics: names as in conf/metrics, `metrics="full"` among them, or metrics of your own: a class that is built from a
-    `gan_lightning.metrics.base.Setting`, or a functools.partial of one with options.
+    real, fake: a folder of images, a uint8 tensor `(N, C, H, W)`, or a data module, whose `split` is used.
+    metrics: names as in conf/metrics, also "full", or your own metrics: a class that is built from a
+    `gan_lightning.metrics.base.Setting`, or a functools.partial of it with options.
     extractor: a name as in conf/extractor, or an Extractor such as `Inception(weights="FILE")`.
     image_size: crops and resizes the images of folders to this square; None keeps their size.
-    device: where the extractor runs; "auto" is the fastest there is.
+    device: of the extractor; "auto" is the fastest available one.
 
-    Statistics of the real images are cached, the extractor sees every image once, and the global random state is not
-    touched. Raises UserError for what cannot be measured.
+    Statistics of the real images are cached, the extractor processes every image once, and the global random state does
+    not change. Raises UserError for metrics that cannot be measured.
     """
     real, fake = (as_images(images, name, image_size, num_workers) for images, name in ((real, "real"), (fake, "fake")))
     chosen = extractor_named(extractor) if isinstance(extractor, str) else extractor
@@ -84,7 +84,7 @@ def _check_metric(factory: Any) -> None:
 
 @dataclass
 class ImageSet:
-    """Images without classes or splits, with what the evaluator asks of a data module."""
+    """Images without classes or splits, with the interface of a data module that the evaluator needs."""
 
     name: str
     source: Source
@@ -103,7 +103,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class NativeImage:
-    """Read a file as uint8 RGB `(3, height, width)`, as it is; UserError if it has another size."""
+    """Read a file as uint8 RGB `(3, height, width)` without resizing; UserError if it has another size."""
 
     height: int
     width: int
@@ -121,7 +121,7 @@ class NativeImage:
 def from_folder(folder: Path | str, image_size: int | None = None, num_workers: int = 0) -> ImageSet:
     """Return all images under `folder`, in the order of their names.
 
-    image_size: None keeps their size, which must be one and the same; a number crops and resizes them to that square.
+    image_size: None keeps their size, which must be the same for all; a number crops and resizes them to that square.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
@@ -146,7 +146,7 @@ def from_tensor(images: Tensor, name: str = "images") -> ImageSet:
 def as_images(images: Any, name: str, image_size: int | None = None, num_workers: int = 0) -> Any:
     """Return a folder (its path), a uint8 tensor `(N, C, H, W)`, or a data module, as a set of images.
 
-    name: what a tensor is called. image_size, num_workers: of a folder, see `from_folder`.
+    name: for a tensor. image_size, num_workers: for a folder, see `from_folder`.
     """
     if isinstance(images, str | Path):
         return from_folder(images, image_size, num_workers)
@@ -170,9 +170,9 @@ def score(
     batch_size: int = 256,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, float], Evaluator]:
-    """Score `fake` against `real`; return the scores and the evaluator, which tells protocol and floor.
+    """Score `fake` against `real`; return the scores and the evaluator, which has protocol and floor.
 
-    real, fake: a folder, uint8 images `(N, C, H, W)`, an ImageSet, or a data module, of which the `split` is taken.
+    real, fake: a folder, uint8 images `(N, C, H, W)`, an ImageSet, or a data module, whose `split` is used.
     """
     real, fake = as_images(real, "real"), as_images(fake, "fake")
     given = Given(fake, split, batch_size)
@@ -187,9 +187,9 @@ def score(
 
 
 class Given(Producer):
-    """Images at hand in the place of a generator's: called with (start, stop), it returns those with these numbers.
+    """Given images instead of a generator's: (start, stop) -> the images with these indices.
 
-    In the order in which an evaluator asks they are read ahead; any others are read when they are asked for.
+    They are read in advance in the order in which an evaluator needs them; others are read on demand.
     """
 
     def __init__(self, images: Any, split: str, batch_size: int) -> None:
@@ -206,7 +206,7 @@ class Given(Producer):
         return {"images": tuple(self.images.image_shape)}
 
     def __call__(self, start: int, stop: int, labels: Tensor | None = None) -> Rows:
-        """Return images number [start, stop), `(stop - start, C, H, W)`; they have no classes that can be chosen."""
+        """Return images number [start, stop), `(stop - start, C, H, W)`; classes cannot be requested."""
         if (start, stop) != self._next:
             return {"images": next(batches(self.images, self.split, [range(start, stop)]))[0]}
         self._next = next(self._expected, None)

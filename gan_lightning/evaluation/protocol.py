@@ -1,4 +1,4 @@
-"""What scores compare, in words and in their names: numbers without it mean little."""
+"""The protocol of scores, as text and in their names; without it numbers do not compare."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from gan_lightning.scores import LOWER_IS_BETTER, Name, kind, mean_of, short_cou
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that a score depends on beside the generator and the data.
+    """Everything that a score depends on besides the generator and the data.
 
-    samples, reals: what the text calls them. split: of the real data, "" where there are none. raw: the weights as
-    trained were asked for. seed: of the latents, None for given images. extractor: its name, "" for none; resize: how
-    it brings images to its input; suffix: its mark on names. modes: of a mixture or of stacked digits, compared with in
-    the place of images. pairs: each sample is compared with its own target alone.
+    samples, reals: their names in the text. split: of the real data, "" without real data.
+    raw: whether the trained weights are used instead of their average. seed: of the latents, None for given images.
+    extractor: its name, "" for none. resize: how it resizes images. suffix: its suffix on names.
+    modes: number of modes of a mixture or of stacked digits that samples are compared with, instead of images.
+    pairs: whether each sample is compared only with its own target.
     """
 
     num_fakes: int
@@ -34,7 +35,7 @@ class Protocol:
     pairs: bool = False
 
     def __str__(self) -> str:
-        """Return it in one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
+        """Return one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
         seed = "" if self.seed is None else f" (seed {self.seed})"
         samples = f"{self.num_fakes:,} {self.samples}{seed}"
         if self.modes:
@@ -56,7 +57,7 @@ class Protocol:
         return {name: value for scores in named for name, value in scores.items()}
 
     def names(self, metric: MetricClass, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the values of a metric, given by its own names, by their full names."""
+        """Return a metric's values under their full names; `values` has the metric's own names."""
         return {self.name(metric, name): value for name, value in values.items()}
 
     def name(self, metric: MetricClass, base: str) -> str:
@@ -74,7 +75,7 @@ class Protocol:
         )
 
     def plain(self) -> dict[str, Any]:
-        """Return it as a plain dict."""
+        """Return the protocol as a plain dict."""
         return asdict(self)
 
 
@@ -85,14 +86,14 @@ def describe(
 ) -> str:
     """Return the scores in one line: "fid10k_train 3.41 (floor 1.04) · is10k 8.93 ± 0.11 (real 9.39)".
 
-    floor: scores of held-out real images, baseline: those of a trivial rival; put beside where given.
+    floor: scores of held-out real images, baseline: those of a trivial baseline; added if given.
     """
     stated = [name for name in scores if mean_of(name) not in scores]
     return " · ".join(_one(name, scores, floor or {}, baseline or {}) for name in stated) or "no scores"
 
 
 def number(value: float) -> str:
-    """Return four significant digits, and no exponent for what is 0 up to rounding."""
+    """Return four significant digits, without an exponent for values that are 0 up to rounding."""
     return f"{0.0 if abs(value) < 1e-8 else value:.4g}"
 
 

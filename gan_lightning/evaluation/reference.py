@@ -1,4 +1,4 @@
-"""The real side of an evaluation: every image is read and extracted once, for all metrics and all later runs."""
+"""Statistics of real images: every image is read and extracted once, for all metrics and all later runs."""
 
 from __future__ import annotations
 
@@ -42,16 +42,15 @@ from gan_lightning.metrics.collective import from_rank_zero, rank
 from gan_lightning.networks.registry import full_name
 from gan_lightning.streams import generator
 
-FORMAT = 2  # part of the key of states and floors, to be raised when the meaning of what is stored changes
-UNKEPT = "images"  # read again rather than stored, unless a metric keeps them: a set of photographs may fill a disk
+FORMAT = 2  # part of the key of states and floors; increase it when the meaning of the stored values changes
+UNKEPT = "images"  # not stored unless a metric keeps them, since photographs may fill a disk
 
 
 class Reference:
-    """What metrics know of the real images of a split: their states, the rows that they keep, and their floors.
+    """The metrics' states for the real images of a split, the rows that they keep, and their floors.
 
-    metrics: those that compare samples with images. setting: what they are built from. extractor: ready, None if none
-    is needed. advance: is told how far it is. `prepare` is called by all processes together; only rank zero gets states
-    and rows.
+    metrics: those that compare samples with images. setting: from which they are built. extractor: prepared; None if
+    not needed. advance: gets the progress. All processes call `prepare` together; only rank zero gets states and rows.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Reference:
         self._kept = {kind for factory in self.metrics.values() for kind in _class(factory).keeps}
 
     def prepare(self) -> None:
-        """Find everything in the cache, or measure and cache it."""
+        """Read everything from the cache, or measure and cache it."""
         stateless, floorless = from_rank_zero(self._look_up)
         unknown = {kind for name in {*stateless, *floorless} for kind in kinds(self.metrics[name])}
         self._store(self._kept | (unknown - {UNKEPT}))
@@ -82,12 +81,12 @@ class Reference:
         self._measure_floors(floorless)
 
     def load(self, metric: SampleMetric, name: str) -> None:
-        """Let `metric`, called `name`, know the real data."""
+        """Set the states and rows of real data in `metric`, called `name`."""
         metric.real_rows = {kind: self.rows[kind] for kind in metric.keeps}
         set_state(metric, self.states[name])
 
     def _look_up(self) -> tuple[list[str], list[str]]:
-        """Read what is cached; return the names of the metrics whose states, and whose floors, are not."""
+        """Read the cache; return the names of the metrics with missing states, and with missing floors."""
         for name, factory in self.metrics.items():
             state, expected = read_state(self._state_path(name)), set(real_state(self._build(factory)))
             if state is not None and state.keys() == expected:
@@ -111,7 +110,7 @@ class Reference:
         from_rank_zero(finish)
 
     def _measure_floors(self, names: list[str]) -> None:
-        """Measure held-out real images in the place of samples; a metric that this is too few for has no floor."""
+        """Measure held-out real images as samples; a metric has no floor if there are too few images."""
         mask = held_out_mask(self.setting.num_reals, self.held_out)
         held_out, rest = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
         metrics = self._floor_metrics(names) if rank() == 0 else {}
@@ -143,19 +142,19 @@ class Reference:
         for name in names:
             try:
                 metrics[name] = self._build(self.metrics[name], setting)
-            except UserError:  # fewer images than it needs: there are scores, and nothing to hold them against
+            except UserError:  # fewer images than it needs: scores without a floor
                 self.floors[name] = {}
         return metrics
 
     def _show(self, names: Iterable[str], indices: Tensor, metrics: Iterable[SampleMetric], real: bool) -> None:
-        """Give the metrics called `names`, which rank zero has, the real rows they consume at `indices`."""
+        """Pass the real rows at `indices` to the metrics called `names`, on rank zero."""
         consumed = {kind for name in names for kind in _class(self.metrics[name]).consumes}
         if consumed:
             for rows in self._blocks(indices, consumed):
                 update(metrics, rows, real)
 
     def _blocks(self, indices: Tensor, wanted: set[str]) -> Iterator[Rows]:
-        """Yield the rows of `wanted` kinds at `indices`, on rank zero; stored kinds cost no reading of images."""
+        """Yield the rows of `wanted` kinds at `indices`, on rank zero; for stored kinds no images are read."""
         read = wanted & {UNKEPT} - self._kept
         stored = wanted - read
         if not read:
@@ -168,14 +167,14 @@ class Reference:
                 yield rows | {kind: self.rows[kind][part].to(self.device) for kind in stored}
 
     def _read(self, indices: Tensor, wanted: set[str]) -> Iterator[tuple[int, Rows]]:
-        """Yield rows made of the images at `indices`, all processes sharing the work."""
+        """Yield rows computed from the images at `indices`; all processes share the work."""
         maker = RowMaker(wanted, self.data, self.extractor, self.device)
         parts = [indices[share.start : share.stop].tolist() for _, share in shares(len(indices), self.batch_size)]
         images = batches(self.data, self.split, parts)
         return blocks(len(indices), self.batch_size, maker.empty, lambda share: maker(*next(images)))
 
     def _store(self, wanted: set[str]) -> None:
-        """Have the real rows of the `wanted` kinds on rank zero, mapped from the cache; a pass makes what it lacks."""
+        """Map the real rows of the `wanted` kinds from the cache, on rank zero; one pass computes missing ones."""
         if rank() == 0:
             found = {kind: cache.read(self._rows_path(kind)) for kind in wanted}
             self.rows |= {kind: tensors["rows"] for kind, tensors in found.items() if tensors is not None}
@@ -187,7 +186,7 @@ class Reference:
             self.rows[kind] = (cache.read(self._rows_path(kind)) or {"rows": values})["rows"]
 
     def _pass(self, wanted: set[str]) -> Rows:
-        """Read all images once, extract what is `wanted`, and return it whole on rank zero, {} elsewhere."""
+        """Read all images once, compute the `wanted` rows, and return all of them on rank zero, {} elsewhere."""
         count, made = self.setting.num_reals, cast(Rows, {})
         states = torch.zeros(3, dtype=torch.int64, device=self.device)
         if rank() == 0 and set(EXTRACTED) & wanted:
@@ -222,7 +221,7 @@ class Reference:
         return cache.rows_place(kind, *self._fingerprints({kind}))
 
     def _fingerprints(self, wanted: set[str]) -> list[str]:
-        """Return what identifies rows of the `wanted` kinds: the data, and the extractor where it made them."""
+        """Return fingerprints for rows of the `wanted` kinds: of the data, and of the extractor if it is used."""
         extracted = [self.extractor.fingerprint] if self.extractor is not None and set(EXTRACTED) & wanted else []
         return [self.data.fingerprint(self.split), *extracted]
 
@@ -232,23 +231,23 @@ def _class(factory: MetricFactory) -> type[SampleMetric]:
 
 
 def read_state(path: Path) -> dict[str, Tensor] | None:
-    """Return the `real_` states of a metric; None where they are not known."""
+    """Return the `real_` states of a metric; None if they are not cached."""
     return cache.read(path)
 
 
 def read_floor(path: Path) -> dict[str, float] | None:
-    """Return a metric's scores of real images, by its own names; {} for no floor, None where it is not known."""
+    """Return a metric's scores of real images, by its own names; {} for no floor, None if it is not cached."""
     tensors = cache.read(path)
     return None if tensors is None else {name: float(value) for name, value in tensors.items()}
 
 
 def write_floor(path: Path, floor: dict[str, float]) -> None:
-    """Write what `read_floor` reads."""
+    """Write the scores that `read_floor` reads."""
     cache.write(path, {name: torch.tensor(value, dtype=torch.float64) for name, value in floor.items()})
 
 
 def state_path(metric: MetricFactory, *fingerprints: str) -> Path:
-    """Return the file of a metric's `real_` states: its name changes with anything they depend on."""
+    """Return the file of a metric's `real_` states; its name depends on everything that they depend on."""
     return cache.place("statistics", _identity(metric, *fingerprints))
 
 
@@ -263,24 +262,25 @@ def _identity(metric: MetricFactory, *parts: object) -> str:
 
 
 def held_out_count(num_reals: int, num_fakes: int) -> int:
-    """Return how many real images the floor puts in the place of samples; 0 if there are too few for a floor.
+    """Return the number of real images that the floor uses as samples; 0 if there are too few for a floor.
 
-    As many as there are samples, where the rest is at least as large; otherwise half. Halves of a small set give a
-    floor that is too high (a FID's bias grows as 1 / number of images), but sets that share images would give none.
+    It is the number of samples if the rest is at least as large, else half of the images. Halves of a small set give a
+    floor that is too high (the bias of FID is proportional to 1 / number of images), but overlapping sets would give a
+    floor that is too low.
     """
     count = min(num_fakes, num_reals // 2)
     return count if count >= 2 else 0
 
 
 def held_out_mask(num_reals: int, count: int) -> Tensor:
-    """Return a bool mask `(num_reals,)` of `count` images, always the same ones."""
+    """Return a bool mask `(num_reals,)` of `count` images; always the same ones."""
     mask = torch.zeros(num_reals, dtype=torch.bool)
     mask[torch.randperm(num_reals, generator=generator(0, "floor"))[:count]] = True
     return mask
 
 
 def batches(data: Any, split: str, shares: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yield images `(n, ...)` and labels `(n,)` (None where there are none) of each share that is not empty."""
+    """Yield images `(n, ...)` and labels `(n,)` (None without labels) of each share that is not empty."""
     loader = DataLoader(
         data.reference(split),
         batch_sampler=[list(share) for share in shares if share],

@@ -1,4 +1,4 @@
-"""From samples to the rows that metrics take, by sample index, in blocks that all processes share."""
+"""Computes the rows that metrics take from samples, by sample index, in blocks that processes share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gan_lightning.metrics.base import PAIRED, Extractor, SampleMetric
 from gan_lightning.metrics.collective import gather_rows, rank, world_size
 from gan_lightning.pixels import to_uint8
 
-Advance = Callable[[str, int, int], None]  # (of what, how many are done, of how many)
+Advance = Callable[[str, int, int], None]  # (what, number done, total)
 EXTRACTED = ("features", "logits")
-STATE = "state"  # a kind that accompanies all others: of each sample one of these
+STATE = "state"  # a kind of row that is always computed: the state of each sample
 FINE, NOT_FINITE, FEATURES_NOT_FINITE = range(3)
 
 
 class RowMaker:
-    """Makes the rows of `kinds` from images; one forward pass of the extractor where they are among them.
+    """Computes the rows of `kinds` from images, with at most one forward pass of the extractor.
 
-    data: says the shape of images. extractor: ready, None if no kind needs it. fields: shapes of what else there is of
-    a sample beside its image.
+    data: has the shape of images. extractor: prepared; None if no kind needs it. fields: shapes of a sample's further
+    fields.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class RowMaker:
 
     @property
     def empty(self) -> Rows:
-        """Rows of no images."""
+        """Rows for zero images."""
         extractor = self.extractor
         widths = {} if extractor is None else {"features": extractor.feature_dim, "logits": extractor.num_classes}
         made: Rows = {STATE: torch.zeros(0, dtype=torch.uint8, device=self.device)}
@@ -59,8 +59,8 @@ class RowMaker:
     def __call__(self, images: Tensor, labels: Tensor | None = None, **fields: Tensor) -> Rows:
         """Return the rows of images, uint8 or float in [-1, 1] `(n, C, H, W)`, or of points `(n, D)`, on the device.
 
-        fields: `targets`, `sources`: what else there is of each sample, pictures in the same two forms.
-        Rows of an image that is not finite are those of a grey one, and `state` says so.
+        fields: `targets`, `sources`: further pictures of each sample, in the same two forms. An image that is not
+        finite is replaced by a grey one, and its `state` records it.
         """
         if tuple(images.shape[1:]) != self.shape:
             raise UserError(
@@ -79,24 +79,24 @@ class RowMaker:
         return {kind: made[kind].to(self.device) for kind in (STATE, *self.kinds)}
 
     def _check(self, made: Rows, *extracted: Tensor) -> None:
-        """Mark samples whose features are not finite though their pixels are."""
+        """Mark samples with finite pixels whose features are not finite."""
         finite = torch.stack([values.flatten(1).isfinite().all(dim=1) for values in extracted]).all(dim=0)
         broken = ~finite.to(self.device) & (made[STATE] == FINE)
         made[STATE] = made[STATE].masked_fill(broken, FEATURES_NOT_FINITE)
 
 
 def _pixels(rows: Tensor) -> Tensor:
-    """Return pictures as uint8; what is no picture of floats stays."""
+    """Return float pictures as uint8, and anything else unchanged."""
     return to_uint8(rows.nan_to_num(0, 0, 0)) if rows.ndim == 4 and rows.is_floating_point() else rows
 
 
 def count_states(rows: Rows) -> Tensor:
-    """Return how many samples are in each of the states, `(3,)`."""
+    """Return the number of samples in each state, `(3,)`."""
     return rows[STATE].long().bincount(minlength=3)
 
 
 def shares(count: int, batch_size: int) -> Iterator[tuple[int, range]]:
-    """Yield (first index of a block, this process's indices in it); the last blocks may leave a process none."""
+    """Yield (first index of a block, this process's indices in it); in the last blocks a process may have none."""
     for low in range(0, count, batch_size * world_size()):
         start = min(low + rank() * batch_size, count)
         yield low, range(start, min(start + batch_size, count))
@@ -105,7 +105,7 @@ def shares(count: int, batch_size: int) -> Iterator[tuple[int, range]]:
 def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], Rows]) -> Iterator[tuple[int, Rows]]:
     """Yield (first index, rows by kind in the order of their indices), the same on every process.
 
-    produce: sample indices -> rows `(n, ...)` of each kind in `empty`, which holds the same with no rows.
+    produce: sample indices -> rows `(n, ...)` of each kind in `empty`, which has the same kinds with zero rows.
     """
     for low, share in shares(count, batch_size):
         rows = produce(share) if share else empty
@@ -114,7 +114,7 @@ def blocks(count: int, batch_size: int, empty: Rows, produce: Callable[[range], 
 
 
 def update(metrics: Iterable[SampleMetric], rows: Rows, real: bool) -> None:
-    """Give every metric the rows it consumes."""
+    """Pass to every metric the rows that it consumes."""
     for metric in metrics:
         values = [rows[kind] for kind in metric.consumes]
         if values and len(values[0]):
@@ -123,12 +123,12 @@ def update(metrics: Iterable[SampleMetric], rows: Rows, real: bool) -> None:
 
 
 def summing_place(device: torch.device) -> torch.device:
-    """Return where metrics sum whose rows are on `device`: there, but float64 is what Apple's GPUs don't have."""
+    """Return the device for metrics whose rows are on `device`: the same, except Apple's GPUs (no float64)."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 class Watched:
-    """Images of a producer, and whether all of them are finite: a metric that rounds them to pixels cannot tell."""
+    """Images of a producer; it records whether all are finite, which is lost when they are rounded to uint8."""
 
     def __init__(self, producer: Producer) -> None:
         self.producer, self.finite = producer, True
@@ -145,7 +145,7 @@ def sample_blocks(
 ) -> Iterator[tuple[int, Rows]]:
     """Yield (first index, rows) of the samples [0, count), the same on every process.
 
-    classes: 0 leaves classes to `producer`; otherwise it is given those that stream `seed` has at these indices.
+    classes: 0 lets `producer` draw classes; else it gets the classes of stream `seed` at these indices.
     """
 
     def produce(share: range) -> Rows:
@@ -158,7 +158,7 @@ def sample_blocks(
 
 
 def show(found: Iterator[tuple[int, Rows]], metrics: Sequence[SampleMetric], count: int, advance: Advance) -> Tensor:
-    """Give the rows of `count` samples to `metrics`, which rank zero has; return there how many are in each state."""
+    """Pass the rows of `count` samples to `metrics` on rank zero; return there the number in each state."""
     states = torch.zeros(3, dtype=torch.int64)
     for low, rows in found:
         if rank() == 0:
@@ -170,9 +170,9 @@ def show(found: Iterator[tuple[int, Rows]], metrics: Sequence[SampleMetric], cou
 
 @contextmanager
 def bar(instead: Advance | None = None) -> Iterator[Advance]:
-    """Give a callable (of what, how many are done, of how many): `instead` if given, else one that draws a bar.
+    """Yield a function (what, number done, total): `instead` if given, else one that draws a bar.
 
-    It says nothing where there is no terminal.
+    Without a terminal it prints nothing.
     """
     console = get_console()
     if instead is not None or rank() != 0 or not console.is_interactive:

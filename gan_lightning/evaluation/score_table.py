@@ -1,4 +1,4 @@
-"""Scores of several generators beside one another: on the terminal, as CSV, as Markdown, and over images seen."""
+"""A table of scores of several generators: on the terminal, as CSV, as Markdown, and as curves over images seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_IN_LEGEND = 10  # runs
 
 @dataclass
 class Row:
-    """The scores of one generator: how it is called, of which run it is, and how many images it had seen by then."""
+    """The scores of one generator, with its name, its run, and the number of images seen."""
 
     name: str
     scores: dict[str, float]
@@ -31,9 +31,10 @@ class Row:
 
 @dataclass
 class Table:
-    """Rows of scores that compare, and below them what they are held against.
+    """Rows of comparable scores, with the floor and the baseline below.
 
-    floor: the scores of real images; baseline: those of a trivial rival. notes: what the scores compare, in lines.
+    floor: the scores of real images; baseline: those of a trivial baseline. notes: lines that say what the scores
+        compare.
     """
 
     rows: list[Row]
@@ -43,7 +44,7 @@ class Table:
 
     @property
     def yardsticks(self) -> dict[str, dict[str, float]]:
-        """What the rows are held against, by name, as far as it has one of their scores."""
+        """The floor and the baseline by name, if they have one of the rows' scores."""
         known = {REAL: self.floor, BASELINE: self.baseline}
         return {name: scores for name, scores in known.items() if scores.keys() & {*self.names}}
 
@@ -54,12 +55,12 @@ class Table:
 
     @property
     def stated(self) -> list[str]:
-        """The names of scores that stand in a column of their own: a spread stands beside its mean."""
+        """The names of scores with their own column; a standard deviation is shown beside its mean."""
         spreads = {spread_of(name) for name in self.names}
         return [name for name in self.names if name not in spreads]
 
     def cells(self, mark: str = "") -> list[list[str]]:
-        """Return header and rows in words; the best of each score stands between `mark`s."""
+        """Return header and rows as text; the best value of each score is between `mark`s."""
         lines, best = [["checkpoint", "kimg", *self.stated]], self._best() if len(self.rows) > 1 else {}
         for row in self.rows:
             cells = [_cell(row.scores, name) for name in self.stated]
@@ -70,7 +71,7 @@ class Table:
         return lines + [[name, "", *(_cell(scores, key) for key in self.stated)] for name, scores in held]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write scores.csv in full precision and scores.md, and scores.png where it is known after how many images."""
+        """Write scores.csv in full precision and scores.md, and scores.png if the numbers of images seen are known."""
         paths = [folder / "scores.csv", folder / "scores.md"]
         write_atomically(paths[0], self._write_csv)
         write_atomically(paths[1], lambda path: path.write_text(self._markdown(), encoding="utf-8"))
@@ -80,7 +81,7 @@ class Table:
         return paths
 
     def show(self) -> None:
-        """Print it."""
+        """Print the table."""
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -129,7 +130,7 @@ def _cell(scores: dict[str, float], name: str) -> str:
 
 
 def show(table: Table) -> None:
-    """Print the scores of the one generator in `table` below one another."""
+    """Print the scores of a table with one generator, one per line."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -144,9 +145,9 @@ def show(table: Table) -> None:
 
 
 def draw(table: Table, target: Path) -> None:
-    """Draw the scores of `table` over images seen to `target`: a panel for each score, in it a line for each run.
+    """Draw the scores of `table` over images seen to `target`: a panel for each score with a line for each run.
 
-    The scores of real images are a dashed line; rows that do not say how many images were seen are left out.
+    The scores of real images are a dashed line; rows without a number of images are left out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The metrics of an evaluation: by their names in `conf`, what rows they take, and what cannot be measured here."""
+"""The metrics of an evaluation: their names in `conf`, the rows they take, and which cannot be measured."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Factories = Mapping[str, MetricFactory]
 
 
 class Selection:
-    """Metrics by name, their extractor, and what of a preset was left out.
+    """Metrics by name, their extractor, and the metrics of a preset that were left out.
 
-    metrics: name -> a metric's class (or a partial with options), among them a Preset, whose metrics are left out where
-    they cannot be measured. left_out: these by name, and why. extractor: None will do if no metric needs features.
+    metrics: name -> a metric's class (or a partial with options), it may contain a Preset, whose metrics are left out
+    if they cannot be measured. left_out: these by name, and why. extractor: may be None if no metric needs features.
     """
 
     def __init__(self, metrics: Mapping[str, MetricFactory | Preset], extractor: Extractor | None) -> None:
@@ -59,11 +59,11 @@ class Selection:
 
     @property
     def only_pairs(self) -> bool:
-        """Whether samples are compared with their targets, and with nothing else."""
+        """Whether samples are only compared with their targets."""
         return bool(self.consumed & {*PAIRED}) and not self.compared
 
     def modes(self, data: Any) -> int:
-        """Return how many modes samples are compared with, where no metric compares them with images."""
+        """Return the number of modes that samples are compared with, if no metric compares them with images."""
         if len(data.image_shape) == 1:
             return len(data.modes())
         return 0 if self.compared else getattr(data, "num_modes", 0)
@@ -75,27 +75,27 @@ class Selection:
 
     @property
     def measures_generator(self) -> bool:
-        """Whether a metric looks at the networks themselves."""
+        """Whether a metric measures the networks themselves."""
         return any(issubclass(metric_class(factory), GeneratorMetric) for factory in self.metrics.values())
 
     def built(self, setting: Setting) -> dict[str, AnyMetric]:
-        """Return the metrics for this setting; raises a UserError for what cannot be measured in it."""
+        """Return the metrics for this setting; raises a UserError for metrics that cannot be measured."""
         return {name: factory(setting) for name, factory in self.metrics.items()}
 
     def doubts(self, setting: Setting) -> list[str]:
-        """Return what makes scores doubtful in this setting, in sentences."""
+        """Return sentences that say why scores are unreliable in this setting."""
         metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
         return list(dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()))
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
-        """Do without these metrics, of which `check` said why on another process."""
+        """Leave out these metrics, for the reasons found by `check` on another process."""
         self.left_out |= reasons
         self.metrics = {name: factory for name, factory in self.metrics.items() if name not in self.left_out}
 
     def check(self, setting: Setting, data: Any, split: str) -> dict[str, str]:
-        """Raise a UserError for what cannot be measured; download an extractor's weights.
+        """Raise a UserError for metrics that cannot be measured; download the extractor's weights.
 
-        Of a preset it is left out instead, and the reason is printed. Returns `left_out`.
+        A preset's metrics are left out instead, and the reason is printed. Returns `left_out`.
         """
 
         def comparison(metrics: Factories) -> None:
@@ -106,13 +106,13 @@ class Selection:
             check_setting(metrics, setting)
 
         self._leave_out(comparison)
-        if len(setting.image_shape) == 1:  # weights must not be downloaded in vain
+        if len(setting.image_shape) == 1:  # before weights are downloaded in vain
             self._leave_out(demands)
         comparison(self.metrics)
         if self._uses_extractor:
             try:
                 self._needed_extractor().check(data)
-            except UserError:  # nobody is to look for weights first, and hear then that they were of no use
+            except UserError:  # other errors first: weights might be fetched in vain
                 demands(self.metrics)
                 raise
         self._leave_out(demands)
@@ -120,7 +120,7 @@ class Selection:
         return self.left_out
 
     def _leave_out(self, check: Callable[[Factories], None]) -> None:
-        """Leave out what a preset brought and `check` refuses, and say why."""
+        """Leave out a preset's metrics that `check` refuses, and print why."""
         reasons = refused({n: factory for n, factory in self.metrics.items() if n in self._optional}, check)
         if reasons and len(reasons) == len(self.metrics):
             raise UserError(next(iter(reasons.values())))
@@ -151,7 +151,7 @@ def _marked(factory: MetricFactory) -> bool:
 
 
 def check_images(metrics: Factories, compared: Factories, setting: Setting, split: str) -> None:
-    """Raise a UserError where there are no real images for those of the metrics that are `compared` with some."""
+    """Raise a UserError if there are no real images for the metrics in `compared`, which need some."""
     if not metrics.keys() & compared.keys():
         return
     if len(setting.image_shape) == 1:
@@ -166,7 +166,7 @@ def check_images(metrics: Factories, compared: Factories, setting: Setting, spli
 
 
 def check_logits(metrics: Factories, extractor: Extractor | None) -> None:
-    """Raise a UserError where a metric takes logits that the extractor has not."""
+    """Raise a UserError if a metric takes logits and the extractor has none."""
     for name, factory in metrics.items():
         if extractor is not None and not extractor.has_logits and "logits" in kinds(factory):
             raise UserError(
@@ -176,7 +176,7 @@ def check_logits(metrics: Factories, extractor: Extractor | None) -> None:
 
 
 def check_setting(metrics: Factories, setting: Setting) -> None:
-    """Raise a UserError where a metric refuses the setting, or takes classes that there are not."""
+    """Raise a UserError if a metric refuses the setting, or needs classes and there are none."""
     for factory in metrics.values():
         factory(setting)
     for name, factory in metrics.items():
@@ -196,7 +196,7 @@ def setting_of(
     counts: tuple[int, int],
     fields: tuple[str, ...],
 ) -> Setting:
-    """Return what metrics are built from; counts: of real images and of samples, fields: of a sample."""
+    """Return the Setting for metrics. counts: number of real images and of samples. fields: of a sample."""
     return Setting(
         feature_dim=getattr(extractor, "feature_dim", 0),
         num_classes=getattr(extractor, "num_classes", 0),
@@ -221,9 +221,9 @@ def setting_of(
 def measured(
     metrics: Mapping[str, AnyMetric], states: Tensor, subject: Subject | None, setting: Setting
 ) -> dict[str, dict[str, float]]:
-    """Return the values of metrics that have seen all samples, by their own names; {} with a warning for broken ones.
+    """Return the values of metrics after all samples, by their own names; {} with a warning for invalid ones.
 
-    states: how many samples are in each state. subject: for those that measure a generator; its `sample` is Watched.
+    states: number of samples in each state. subject: for metrics of a generator; its `sample` is Watched.
     """
     if problem := without_scores(states.tolist(), setting):
         warnings.warn(problem, stacklevel=2)
@@ -241,14 +241,14 @@ def measured(
 
 
 def finite(scores: dict[str, float]) -> dict[str, float]:
-    """Return the scores without those that are no numbers, of which a warning tells."""
+    """Return the scores without those that are not finite, with a warning."""
     for name in [name for name, value in scores.items() if not math.isfinite(value)]:
         warnings.warn(f"{name} came out as {scores.pop(name)}, which is no score: it is left out.", stacklevel=2)
     return scores
 
 
 def refused(metrics: Factories, check: Callable[[Factories], None]) -> dict[str, str]:
-    """Return for each metric that `check` raises a UserError for what it says."""
+    """Return the message of the UserError for each metric that `check` refuses."""
     reasons = {}
     for name, factory in metrics.items():
         try:
@@ -259,7 +259,7 @@ def refused(metrics: Factories, check: Callable[[Factories], None]) -> dict[str,
 
 
 def without_scores(states: Sequence[int], setting: Setting) -> str | None:
-    """Return why samples with these counts of states have no scores; None if they are all fine."""
+    """Return why samples with these counts of states have no scores; None if all samples are valid."""
     if states[NOT_FINITE]:
         return (
             f"{states[NOT_FINITE]:,} of {setting.num_fakes:,} samples are not finite (NaN or infinity), so this "
@@ -274,7 +274,7 @@ def without_scores(states: Sequence[int], setting: Setting) -> str | None:
 
 
 def diverged(name: str) -> str:
-    """Return why there are no scores where a metric that measures the generator was given samples that are NaN."""
+    """Return why there are no scores if a metric of the generator got samples that are NaN."""
     return (
         f"metrics=[{name}] was given samples that are not finite (NaN or infinity), so this evaluation has no scores: "
         "training has diverged; try a lower learning rate or trainer.precision=32-true."
@@ -282,7 +282,7 @@ def diverged(name: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as an option is written: [fid,is]."""
+    """Return names as written on the command line: [fid,is]."""
     return f"[{','.join(names)}]"
 
 
@@ -290,7 +290,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def metrics_named(name: str) -> dict[str, Any]:
-    """Return what conf/metrics/`name`.yaml selects, by name: one metric's factory, or those of a preset and itself."""
+    """Return the factories in conf/metrics/`name`.yaml by name: of one metric, or of a preset and its metrics."""
     node = _node("metrics", name)
     found: dict[str, Any] = {}
     for other in node.pop("defaults", []):
@@ -314,7 +314,7 @@ def _node(group: str, name: str) -> dict[str, Any]:
 
 
 def built(node: Any) -> Any:
-    """Return what a node of our own files describes: objects where it names a `_target_`, else what it holds."""
+    """Return the content of a node of our files, with each `_target_` built."""
     if isinstance(node, list):
         return [built(entry) for entry in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Scores of trained generators, one after another by one protocol: data, extractor and real statistics are had once."""
+"""Scores of several trained generators with one protocol; data, extractor and real statistics are loaded once."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from gan_lightning.metrics.inception_score import InceptionScore
 from gan_lightning.metrics.preset import Preset
 from gan_lightning.networks.registry import Factory
 
-METRICS: dict[str, MetricFactory] = {"fid": FID, "is": InceptionScore}  # where neither caller nor checkpoint says which
+METRICS: dict[str, MetricFactory] = {"fid": FID, "is": InceptionScore}  # if neither caller nor checkpoint names metrics
 
 
 class TrainedGenerators:
-    """Measures checkpoints; what is None here, the first of them decides by the configuration of its training.
+    """Measures checkpoints. Arguments that are None come from the training configuration of the first checkpoint.
 
     metrics, data, extractor, num_fakes, split, seed, batch_size, raw: see Evaluator.
-    trusted, device, network: see inference.load; trusted names may stand in a checkpoint's configuration, too.
+    trusted, device, network: see inference.load; a checkpoint's configuration may also contain trusted names.
 
         generators = TrainedGenerators(num_fakes=10_000)
         generators.load("outputs/RUN")
         scores = generators.measure()
 
-    loaded: the generator that was loaded last; evaluator: what measures it.
+    loaded: the generator that was loaded last. evaluator: its Evaluator.
     """
 
     loaded: LoadedGenerator
@@ -65,7 +65,7 @@ class TrainedGenerators:
         self._evaluators: dict[tuple[bool, ...], Evaluator] = {}
 
     def load(self, path: Path | str) -> LoadedGenerator:
-        """Return the generator at `path`; UserError where it does not go with the data, or with the first one's."""
+        """Return the generator at `path`; UserError if it does not fit the data, or the first one."""
         loaded = load(path, self.trusted, self.raw, self.device, self.network)
         saved = Saved(loaded, self.trusted)
         if self._first is None:
@@ -82,19 +82,19 @@ class TrainedGenerators:
         return loaded
 
     def measure(self, folder: Path | None = None) -> dict[str, float]:
-        """Return the scores of the generator that was loaded last; `folder` is where metrics may leave pictures."""
+        """Return the scores of the generator that was loaded last; metrics may write pictures to `folder`."""
         producer = self.evaluator.producer
         assert producer is not None
         return self.evaluator.evaluate(producer, folder, self.loaded.images_seen or 0)
 
     def published(self, scores: dict[str, float]) -> list[str]:
-        """Return lines that hold `scores` against the published ones that the training had beside it."""
+        """Return lines that compare `scores` with the published ones in the training's configuration."""
         assert self._first is not None
         told = self._first.config.get("published")
         return Published(told).lines(scores, self.data.name) if told else []
 
     def _take(self, saved: Saved) -> None:
-        """Take from the first checkpoint what was not asked for otherwise."""
+        """Take arguments that were not given from the first checkpoint."""
         training = saved.part("evaluation") or {}
         self._first, self.data = saved, saved.data() if self._data is None else self._data
         self._metrics = self._metrics or saved.build("metrics") or METRICS
@@ -117,7 +117,7 @@ class TrainedGenerators:
             )
 
     def _evaluator(self, loaded: LoadedGenerator) -> Evaluator:
-        """Return an evaluator that knows the generator, the same one for generators of the same kind."""
+        """Return the evaluator for the generator; generators of the same kind share one."""
         assert self._metrics is not None
         made = Evaluator(self._metrics, self.data, self._extractor, **self._options)
         judge = loaded.discriminator() if made.selection.measures_generator else None
@@ -129,14 +129,14 @@ class TrainedGenerators:
 
 
 class Saved:
-    """The configuration inside a checkpoint: it is data, so only classes that our own groups name are built from it."""
+    """The configuration in a checkpoint. It is untrusted, so only classes that our groups name are built from it."""
 
     def __init__(self, loaded: LoadedGenerator, trusted: Iterable[Factory | str]) -> None:
         self.path, self.config = loaded.path, loaded.config or {}
         self.trusted = {one for one in trusted if isinstance(one, str)}
 
     def part(self, group: str) -> dict[str, Any] | None:
-        """Return a node of the configuration; UserError if it names a class that is not one of ours."""
+        """Return a node of the configuration; UserError if it names a foreign class."""
         node = self.config.get(group)
         for name in sorted(_targets(node) - _named(group) - self.trusted):
             raise UserError(
@@ -146,12 +146,12 @@ class Saved:
         return node
 
     def build(self, group: str) -> Any:
-        """Return what a node describes; UserError where its classes refuse what stands there."""
+        """Return the object that a node describes; UserError if a class refuses its arguments."""
         try:
             return built(self.part(group))
         except UserError:
             raise
-        except Exception as error:  # foreign data: anything may go wrong in a constructor
+        except Exception as error:  # untrusted data: a constructor may raise anything
             reason = str(error).partition("\n")[0].rstrip(".")
             raise UserError(
                 f"The {group} that {self.path} tells of cannot be built ({type(error).__name__}: {reason}): choose "
@@ -166,7 +166,7 @@ class Saved:
 
 
 def _named(group: str) -> set[str]:
-    """Return every class that the shipped files of a group name."""
+    """Return every class that our files of a group name."""
     folder = files("gan_lightning.conf") / group
     if not folder.is_dir():
         return set()

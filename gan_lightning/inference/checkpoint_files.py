@@ -1,4 +1,4 @@
-"""Which files `ckpt=` means: one, several, all of a run, or one of each run of a sweep."""
+"""Finds the files that `ckpt=` names: one, several, all of a run, or one for each run of a sweep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHICH = ("best", "all")
 
 
 class Found(NamedTuple):
-    """A checkpoint: its file, the folder of its run, and what tells it from the others that were found with it."""
+    """A checkpoint: its file, the folder of its run, and a name that distinguishes it from others found with it."""
 
     path: Path
     run: Path
@@ -23,10 +23,10 @@ class Found(NamedTuple):
 
 
 def find(given: Any, which: str) -> list[Found]:
-    """Return the checkpoints that `given` means, a path or several.
+    """Return the checkpoints for `given`, one path or several.
 
-    A folder of a run means its best checkpoint, or with which="all" all that there are; a folder above runs, such as a
-    sweep's, means those of each run. Raises UserError for a path where there is none.
+    For a run's folder this is its best checkpoint, or all with which="all". For a folder of several runs, such as a
+    sweep's, these are the checkpoints of each run. Raises UserError for a path without a checkpoint.
     """
     if which not in WHICH:
         raise UserError(f"checkpoints={which} is not known: choose best, or all of each run's.")
@@ -48,7 +48,7 @@ def _files(path: Path, which: str) -> list[Path]:
 
 
 def _all(run: Path) -> list[Path]:
-    """Return the checkpoints of a run; its exported generator where there are none."""
+    """Return the checkpoints of a run, or its exported generator if there are none."""
     files = [*run.glob("checkpoints/*.ckpt"), *run.glob("*.ckpt")]
     found = sorted((file for file in files if file.name[0] != "."), key=lambda file: _natural(file.name))
     return found or [run / "generator.safetensors"]
@@ -60,7 +60,7 @@ def _is_run(folder: Path) -> bool:
 
 def _generators(folder: Path, below: str = "**/") -> Iterable[Path]:
     files = [*folder.glob(f"{below}*.ckpt"), *folder.glob(f"{below}generator.safetensors")]
-    return [file for file in files if file.name[0] != "."]  # a leading dot: half-written
+    return [file for file in files if file.name[0] != "."]  # a leading dot: incomplete
 
 
 def _run(file: Path) -> Path:
@@ -68,7 +68,7 @@ def _run(file: Path) -> Path:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """Return each path without what is common to all of them, and without the folder "checkpoints"."""
+    """Return each path without the parts common to all, and without the folder "checkpoints"."""
     paths = [file.resolve() for file in files]
     common = os.path.commonpath([_run(path) for path in paths])
     return [os.path.relpath(path, common).replace(f"checkpoints{os.sep}", "") for path in paths]

@@ -1,4 +1,4 @@
-"""Writing a generator for others: safetensors + JSON for Python, ONNX for everything else."""
+"""Exports a generator: safetensors + JSON for Python, ONNX for other software."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOLERANCE = 1e-4  # largest difference between ONNX and PyTorch, images in [-1, 
 def export_generator(network: nn.Module, folder: Path | str, description: dict[str, Any]) -> Path:
     """Write `folder`/generator.safetensors and generator.json; return the first.
 
-    description: the "gan_lightning" entry of a checkpoint; what belongs to training only is left out.
+    description: the "gan_lightning" entry of a checkpoint; parts that only training needs are left out.
     """
     networks = description.get("networks") or {}
     return export_safetensors(
@@ -34,7 +34,7 @@ def export_generator(network: nn.Module, folder: Path | str, description: dict[s
 
 
 def export_safetensors(network: nn.Module, path: Path | str, description: dict[str, Any]) -> Path:
-    """Write the network's tensors to `path` and what builds it again to the .json beside it; return `path`."""
+    """Write the network's tensors to `path`, and its description to the .json beside it; return `path`."""
     from safetensors.torch import save_file
 
     names = ("network", "codes", "data", "images_seen", "scores")
@@ -47,7 +47,7 @@ def export_safetensors(network: nn.Module, path: Path | str, description: dict[s
 
 
 class _Signature(nn.Module):
-    """The generator with exactly the inputs that it has: z, and label where there are classes."""
+    """The generator with its exact inputs: z, and label if there are classes."""
 
     def __init__(self, network: nn.Module, conditional: bool) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class _Signature(nn.Module):
 def export_onnx(loaded: LoadedGenerator, path: Path | str) -> Path:
     """Write `path` with inputs z `(batch, latent_dim)` (and label `(batch,)`), output image in [-1, 1]; return it.
 
-    Any batch size. The file is compared with PyTorch through onnxruntime before it takes its name.
-    Raises UserError where the ONNX packages are missing or the two disagree by more than TOLERANCE.
+    The batch size is free. The file's output is compared with PyTorch's by onnxruntime before the file is renamed to
+    `path`. Raises UserError if the ONNX packages are missing or the two differ by more than TOLERANCE.
     """
     try:
         import onnx  # noqa: F401
@@ -80,7 +80,7 @@ def _write_and_check(network: nn.Module, loaded: LoadedGenerator, path: Path) ->
         worst = max(_difference(network, _example(loaded, n), path) for n in (1, 2, 5))
     except OSError:
         raise
-    except Exception as error:  # a user's own network may do anything that ONNX has no word for
+    except Exception as error:  # a user's network may use operations that ONNX does not have
         name = type(loaded.network).__name__
         raise UserError(f"{name} cannot be exported to ONNX ({_first_cause(error)}).") from error
     if not worst < TOLERANCE:
@@ -88,7 +88,7 @@ def _write_and_check(network: nn.Module, loaded: LoadedGenerator, path: Path) ->
 
 
 def _first_cause(error: BaseException) -> str:
-    """Return one line: the exporter wraps what went wrong in pages of advice."""
+    """Return the cause in one line; the exporter's message has pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).partition("\n")[0].rstrip(".")
@@ -137,7 +137,7 @@ def _notes(loaded: LoadedGenerator) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own chatter from the user: the check afterwards tells what matters."""
+    """Suppress the exporter's messages; the comparison afterwards finds errors."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

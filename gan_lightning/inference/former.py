@@ -1,6 +1,6 @@
-"""What former versions wrote, as this one would have written it: one conversion for each format of a checkpoint.
+"""Converts files of former versions to the present format, with one conversion for each format of a checkpoint.
 
-Whoever reads a checkpoint or an exported generator calls `upgrade`, and all else knows the present format alone.
+Code that reads a checkpoint or an exported generator calls `upgrade`; all other code supports only the present format.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Names = Sequence[Sequence[str]]
 
 
 def check_format(description: Any, source: object = "The checkpoint") -> None:
-    """Raise UserError unless `description`, read from `source`, has the number of a format that this version knows."""
+    """Raise UserError unless `description`, read from `source`, has a format that this version supports."""
     version = description.get("format") if isinstance(description, dict) else None
     if not isinstance(version, int) or version < 1:
         raise UserError(f"{source} was not written by gan_lightning: it has no 'format' number.")
@@ -28,13 +28,13 @@ def check_format(description: Any, source: object = "The checkpoint") -> None:
 
 
 def upgrade(checkpoint: Checkpoint, parameters: Names | None = None) -> Checkpoint:
-    """Return `checkpoint` in the present format; its own containers and tensors stay as they are.
+    """Return `checkpoint` in the present format; its containers and tensors are not changed.
 
-    checkpoint: its entries "gan_lightning" (the description, with the format), "state_dict" and, where a training is
-        to go on, "optimizer_states".
-    parameters: for each optimiser in turn the names of its parameters in the state dict, in the optimiser's order.
-        Where None, the optimisers' states cannot be converted, and those of a former format are left out.
-    Raises UserError for an unknown format.
+    checkpoint: with entries "gan_lightning" (the description, with the format), "state_dict" and, to resume a training,
+        "optimizer_states".
+    parameters: for each optimiser the names of its parameters in the state dict, in the optimiser's order. If None,
+        states of optimisers cannot be converted, and those of a former format are left out. Raises UserError for an
+        unknown format.
     """
     check_format(checkpoint["gan_lightning"])
     for convert in CONVERSIONS[checkpoint["gan_lightning"]["format"] - 1 :]:
@@ -42,10 +42,10 @@ def upgrade(checkpoint: Checkpoint, parameters: Names | None = None) -> Checkpoi
     return {**checkpoint, "gan_lightning": {**checkpoint["gan_lightning"], "format": FORMAT}}
 
 
-# From 1 to 2: the gain sqrt 2 of StyleGAN2's mappings, once on their weights alone, came to be on their biases too ----
+# From 1 to 2: in StyleGAN2's mappings the gain sqrt 2, before only on weights, is now on weights and biases ----------
 
 GAIN = math.sqrt(2)
-MOMENTS = {  # the power of the gradient in what Adam, SGD and RMSprop keep of it
+MOMENTS = {  # the power of the gradient in the states of Adam, SGD and RMSprop
     "exp_avg": 1,
     "grad_avg": 1,
     "momentum_buffer": 1,
@@ -70,9 +70,10 @@ def _scale_mapping_biases(checkpoint: Checkpoint, parameters: Names | None) -> C
 
 
 def _mapping_biases(names: Iterable[str]) -> set[str]:
-    """Return the names of the biases in StyleGAN2's mappings, also of classes derived from its own.
+    """Return the names of the biases in StyleGAN2's mappings, also in derived classes.
 
-    A mapping is StyleGAN2's beside modulated convolutions, or beside a head's linear layer; StyleGAN has neither.
+    A mapping is StyleGAN2's if there are modulated convolutions, or a head's linear layer, beside it; StyleGAN has
+    neither.
     """
     known = set(names)
     found = {name: match[1] for name in known if (match := MAPPING_BIAS.fullmatch(name))}
@@ -86,13 +87,13 @@ def _is_stylegan2(owner: str, names: set[str]) -> bool:
 
 
 def _scale_moments(state: dict[str, Any], names: Sequence[str], biases: set[str]) -> dict[str, Any]:
-    """Convert a state of an optimiser, whose entries are numbered as `names` are."""
+    """Convert the state of an optimiser; its entries have the order of `names`."""
     chosen = {index for index, name in enumerate(names) if name in biases and index in state["state"]}
     return {**state, "state": {**state["state"], **{index: _scaled(state["state"][index]) for index in chosen}}}
 
 
 def _scaled(moments: dict[str, Any]) -> dict[str, Any]:
-    # RMSprop's momentum is that of the gradient over its own root mean square, which no factor changes.
+    # RMSprop's momentum is of the gradient divided by its root mean square, which a factor does not change.
     powers = {name: 0 if name == "momentum_buffer" and "square_avg" in moments else MOMENTS[name] for name in MOMENTS}
     return {n: v * GAIN ** powers[n] if n in powers and isinstance(v, Tensor) else v for n, v in moments.items()}
 

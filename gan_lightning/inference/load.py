@@ -1,4 +1,4 @@
-"""`gan_lightning.load(path).sample(16)`: a trained generator without its data, its trainer or a GPU."""
+"""`gan_lightning.load(path).sample(16)`: use a trained generator without its data, its trainer or a GPU."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ def load(
 ) -> LoadedGenerator:
     """Return the trained generator at `path`: a checkpoint, an exported generator.safetensors, or a run's folder.
 
-    In a folder the first of these counts: checkpoints/best.ckpt, checkpoints/last.ckpt, generator.safetensors.
-    The file is data: it can name only gan_lightning's own classes and those in `trusted`, and none of it is executed.
+    In a folder, the first existing file of these is used: checkpoints/best.ckpt, checkpoints/last.ckpt,
+    generator.safetensors. The file is data and is not executed: it can name only gan_lightning's classes and those in
+    `trusted`.
 
-    trusted: your own generator classes (or their dotted names, which are then imported) that the file may name.
-    raw: the weights as trained, not their moving average.
-    device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the fastest there is.
-    network: the name of the one to load where the file holds several; or an instance to fill, for a class that the file
-        cannot describe: of the generator, or by its name, as {"decoder": MyDecoder()}.
-    Raises UserError for a file that is not there, not ours, damaged, or not trusted, and for a name that is not in it.
+    trusted: your own generator classes that the file may name, or their dotted names, which are then imported.
+    raw: load the trained weights, not their moving average.
+    device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the fastest available one.
+    network: the name of the network to load if the file has several. Or an instance whose weights are loaded, for a
+        class that the file cannot describe: the generator, or a dict with its name, {"decoder": MyDecoder()}. Raises
+        UserError for a file that is missing, foreign, damaged or not trusted, and for an unknown network name.
     """
     place = choose_device(device)
     name, instance = _name_and_instance(network)
@@ -58,7 +59,7 @@ def _name_and_instance(network: str | nn.Module | Mapping[str, nn.Module] | None
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """Return the torch device called `name` ("auto": the fastest there is); raise UserError if it is not there."""
+    """Return the torch device called `name` ("auto": the fastest available); raise UserError if it does not exist."""
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
@@ -70,18 +71,18 @@ def choose_device(name: str | torch.device) -> torch.device:
 
 
 def check_count(name: str, value: int) -> None:
-    """Raise UserError unless `value` is a whole number from 1."""
+    """Raise UserError unless `value` is a whole number of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise UserError(f"{name}={value} is no count: give a whole number from 1.")
 
 
 class LoadedGenerator:
-    """A trained generator in evaluation mode, and what its file tells about it.
+    """A trained generator in evaluation mode, with the information in its file.
 
     network: the nn.Module, z `(N, latent_dim)` -> images `(N, *image_shape)` in [-1, 1].
     config: the resolved configuration of its training, None if the file has none; data only.
-    averaged: whether the weights are a moving average; taken for granted where the file does not say.
-    images_seen: real images that training had used; scores: its last evaluation, after `scored_at` images.
+    averaged: whether the weights are a moving average; True if the file does not say.
+    images_seen: number of real images used in training. scores: of its last evaluation, after `scored_at` images.
     """
 
     def __init__(
@@ -121,9 +122,9 @@ class LoadedGenerator:
     ) -> Tensor:
         """Return `n` images `(n, C, H, W)`, float32 in [0, 1], on this generator's device; 2-D points are as they are.
 
-        The first samples of a seed are the same for any n and batch_size (up to float rounding).
+        The first samples of a seed are the same for any n and batch_size (up to rounding errors).
         labels: a class number or name for all, or `n` of them; None draws classes uniformly.
-        codes: of an InfoGAN, a number for each code, first the categories; None, or left out at the end: drawn.
+        codes: for InfoGAN, a number for each code, categories first; None, or missing at the end: drawn at random.
         options: truncation=0.7, standing_batches=16, rejection=True, langevin_steps=100, mix_seed=1: see Options.
         """
         check_count("n", n)
@@ -150,12 +151,12 @@ class LoadedGenerator:
         return self.producer(seed, batch_size, **options)(start, stop, chosen, fixed)["images"]
 
     def producer(self, seed: int = 0, batch_size: int = 64, **options: Any) -> Samples:
-        """Return what makes the samples of stream `seed`, as an Evaluator takes it; options: see Options."""
+        """Return a Producer of the samples of stream `seed`, for an Evaluator; options: see Options."""
         draw = self.sampler(**options).generate if options else None
         return Samples(self.network, seed, batch_size, draw, self.averaged)
 
     def sampler(self, **options: Any) -> Sampler:
-        """Return what samples with these Options; made once for each. Raises UserError for what is not possible."""
+        """Return the Sampler with these Options, which is cached. Raises UserError for impossible options."""
         chosen = Options(**options)
         if chosen not in self._samplers:
             chosen.check(self.network)
@@ -164,14 +165,14 @@ class LoadedGenerator:
         return self._samplers[chosen]
 
     def discriminator(self) -> nn.Module | None:
-        """Return the discriminator that the file holds beside the generator; None where there is none to be built."""
+        """Return the discriminator in the file; None if there is none that can be built."""
         try:
             return build_discriminator(self.path, self._trusted).to(self.device)
         except UserError:
             return None
 
     def code_values(self, codes: Codes | None, count: int) -> Tensor | None:
-        """Return `codes` as float `(count, codes)`, NaN where they are drawn; None stays None."""
+        """Return `codes` as float `(count, codes)`, NaN for codes that are drawn; None stays None."""
         if codes is None:
             return None
         if self.network.codes is None:
@@ -196,7 +197,7 @@ class LoadedGenerator:
             if label not in names:
                 raise UserError(f"There is no class called {label!r}: choose one of {suggest(label, names)}.")
             return names.index(label)
-        if isinstance(label, bool) or not isinstance(label, SupportsIndex):  # which NumPy's whole numbers are
+        if isinstance(label, bool) or not isinstance(label, SupportsIndex):  # NumPy's integers have it
             raise UserError(f"label={label} is no class: give a whole number from 0 to {self.num_classes - 1}.")
         if not 0 <= label < self.num_classes:
             raise UserError(f"There is no class {label}: the generator knows 0 to {self.num_classes - 1}.")
@@ -204,7 +205,7 @@ class LoadedGenerator:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.network.parameters()).device
 
     def to(self, device: str | torch.device) -> Self:
@@ -223,7 +224,7 @@ class LoadedGenerator:
 
 
 def _codes(stored: Stored, latent_dim: int) -> LatentCodes | None:
-    """Return the codes that the file tells of, the generator's; what it tells is foreign data."""
+    """Return the generator's codes as described in the file, which is untrusted data."""
     told = stored.description.get("codes") if stored.name == GENERATOR else None
     if told is None:
         return None

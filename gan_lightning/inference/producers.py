@@ -1,4 +1,4 @@
-"""What makes rows of samples: one object is evaluated, shown during training, and used when training is over."""
+"""Producers make rows of samples; the same one is used for evaluation, for sample grids, and after training."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from gan_lightning.networks.base import Generator
 
 Rows = dict[str, Tensor]
 Draw = Callable[..., Tensor]  # (start, stop, seed, batch_size, labels, codes) -> images
-MAX_CLASS_ROWS = 16  # of a picture; with more classes, some are chosen
+MAX_CLASS_ROWS = 16  # rows of a picture; with more classes, some are selected
 SIDE_BY_SIDE = ("sources", "images", "targets")
 
 
 class Producer(ABC):
-    """Makes rows by their numbers: row i is the same in any batch and on any process.
+    """Makes rows by index: row i is the same in any batch and on any process.
 
-    Fields of a row: "images", what is made, float in [-1, 1] `(n, C, H, W)` or points `(n, D)`; "sources", what it is
-    made of, and "targets", what it should be, where there are such. Pictures are float in [-1, 1] or uint8.
+    Fields of a row: "images", the result, float in [-1, 1] `(n, C, H, W)` or points `(n, D)`; if they exist, "sources",
+    the input, and "targets", the desired result. Pictures are float in [-1, 1] or uint8.
 
-    fields: the shape of one row of each field. count: how many rows there are; None: any number.
-    num_classes: classes that can be asked for, 0 for none. network: what makes the images; None where nothing does.
+    fields: the shape of one row of each field. count: number of rows; None: any number.
+    num_classes: number of classes that can be requested, 0 for none. network: the network that makes the images, or
+        None.
     averaged: whether the network's weights are a moving average.
     """
 
@@ -44,17 +45,18 @@ class Producer(ABC):
 
     @abstractmethod
     def __call__(self, start: int, stop: int, labels: Tensor | None = None) -> Rows:
-        """Return the rows [start, stop) by field; labels `(stop - start,)` are the classes to make, None draws them."""
+        """Return the rows [start, stop) by field; labels `(stop - start,)` are requested classes, None draws them."""
 
     def baseline(self) -> Producer | None:
-        """Return the trivial rival of the same rows (bicubic, a copy, the mean fill), None where there is none."""
+        """Return a trivial baseline for the same rows (bicubic, a copy, the mean fill), None if there is none."""
         return None
 
 
 class Samples(Producer):
-    """Images of a generator of noise, of an averaged one or of a loaded one: sample i of stream `seed`.
+    """Images of a generator, raw, averaged or loaded: sample i of stream `seed`.
 
-    batch_size: samples per forward pass. draw: samples otherwise than by one forward pass, as `Sampler.generate` does.
+    batch_size: samples per forward pass. draw: another function for sampling than one forward pass, such as
+        `Sampler.generate`.
     """
 
     def __init__(
@@ -76,16 +78,16 @@ class Samples(Producer):
 
     @property
     def num_classes(self) -> int:  # type: ignore[override]
-        """How many classes the generator knows."""
+        """Number of classes of the generator."""
         return getattr(self.network, "num_classes", 0)
 
     def __call__(self, start: int, stop: int, labels: Tensor | None = None, codes: Tensor | None = None) -> Rows:
-        """Return the samples [start, stop); codes `(stop - start, codes)` of an InfoGAN, NaN where they are drawn."""
+        """Return the samples [start, stop); codes `(stop - start, codes)` for InfoGAN, NaN for codes that are drawn."""
         return {"images": self._draw(start, stop, self.seed, self.batch_size, labels, codes)}
 
 
 class Made(Producer):
-    """Images of any function: (start, stop), or with classes (start, stop, labels) -> images or points."""
+    """Images from any function: (start, stop), or with classes (start, stop, labels), -> images or points."""
 
     def __init__(self, function: Callable[..., Tensor], shape: tuple[int, ...]) -> None:
         self.function, self._shape = function, tuple(shape)
@@ -101,7 +103,7 @@ class Made(Producer):
 
 
 def chosen(producers: Mapping[str, Producer], name: str | None = None) -> Producer:
-    """Return the producer called `name`, None for the first; raise a UserError where there is none."""
+    """Return the producer called `name`, None for the first; raise a UserError if it does not exist."""
     found = producers.get(next(iter(producers), "") if name is None else name)
     if found is None:
         there = f"choose one of {', '.join(producers)}" if producers else "there are none"
@@ -113,16 +115,16 @@ def chosen(producers: Mapping[str, Producer], name: str | None = None) -> Produc
 
 
 class Picture(NamedTuple):
-    """What is to be drawn: images `(n, C, H, W)` in [-1, 1], so many `columns` of them a row, or points `(n, 2)`."""
+    """The content of a picture: images `(n, C, H, W)` in [-1, 1] in `columns` columns, or points `(n, 2)`."""
 
     images: Tensor
     columns: int
 
 
 def picture(producer: Producer, rows: int, columns: int, points: int) -> Picture:
-    """Return the first rows of `producer` as a grid, one row for each class, or as `points` points in the plane.
+    """Return the first samples of `producer` as a grid, one row for each class, or `points` 2-D points.
 
-    Where images are made of sources or have targets, these stand beside them.
+    Sources and targets, if there are any, are shown beside the images.
     """
     if tuple(producer.fields["images"]) == (2,):
         return Picture(producer(0, points)["images"].cpu(), 1)
@@ -135,7 +137,7 @@ def picture(producer: Producer, rows: int, columns: int, points: int) -> Picture
 
 
 def picture_of_codes(network: Any, columns: int, seed: int) -> dict[str, Picture]:
-    """Return {"codes": a row for each code of an InfoGAN, which runs through its values}; {} where there are none."""
+    """Return {"codes": for each InfoGAN code a row in which it takes all of its values}; {} without codes."""
     codes = getattr(network, "codes", None)
     if codes is None or len(network.image_shape) != 3:
         return {}
@@ -144,7 +146,7 @@ def picture_of_codes(network: Any, columns: int, seed: int) -> dict[str, Picture
 
 
 def _class_rows(num_classes: int, rows: int, columns: int) -> Tensor | None:
-    """Return the class of each cell: one row a class, evenly chosen if there are too many; None if unlabelled."""
+    """Return the class of each cell: one row per class, evenly selected if there are too many; None if unlabelled."""
     if not num_classes:
         return None
     rows = num_classes if num_classes <= MAX_CLASS_ROWS else rows
@@ -152,7 +154,7 @@ def _class_rows(num_classes: int, rows: int, columns: int) -> Tensor | None:
 
 
 def _side_by_side(rows: Rows) -> Tensor:
-    """Return source, image and target of each row one after another, all in the size and channels of the images."""
+    """Return source, image and target of each sample in sequence, all with the size and channels of the images."""
     if rows.keys() == {"images"}:
         return rows["images"]
     shown = [_alike(rows[name], rows["images"].shape) for name in SIDE_BY_SIDE if name in rows]

@@ -1,4 +1,4 @@
-"""From a path to plain data: which file is meant, its description and its tensors. Nothing here builds or runs."""
+"""Reads a file's description and tensors as plain data; nothing is built or executed here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gan_lightning.errors import UserError, suggest
 from gan_lightning.inference.former import check_format, upgrade
 
 CANDIDATES = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt", "generator.safetensors")
-GENERATOR = "generator"  # the network that is meant where none is named
+GENERATOR = "generator"  # the default network
 Tensors = dict[str, Tensor]
 
 
 class Stored(NamedTuple):
-    """What a file says of a network, called `name` there.
+    """The description and tensors of a network in a file, where it is called `name`.
 
     network: `{"_target_": name of its class, **arguments}`, or None if not recorded.
     """
@@ -33,13 +33,13 @@ class Stored(NamedTuple):
 
     @property
     def target(self) -> str | None:
-        """Return the dotted name of the network's class, None if the file does not tell it."""
+        """Return the dotted name of the network's class, None if it is not recorded."""
         target = self.network.get("_target_") if isinstance(self.network, dict) else None
         return target if isinstance(target, str) else None
 
 
 def locate(path: Path | str) -> Path:
-    """Return the file that `path` means: itself, or in a run's folder the first of CANDIDATES that is there."""
+    """Return `path` itself, or in a run's folder the first existing file of CANDIDATES."""
     path = Path(path).expanduser()
     if path.is_file():
         return path
@@ -56,7 +56,7 @@ def locate(path: Path | str) -> Path:
 def read(path: Path | str, raw: bool = False, network: str = GENERATOR) -> Stored:
     """Read a checkpoint, a run's folder or an exported generator; raise UserError for anything else.
 
-    raw: the weights as trained, not their moving average. network: which of the checkpoint's networks, by its name.
+    raw: the trained weights, not their moving average. network: name of the checkpoint's network.
     """
     path = locate(path)
     if path.suffix != ".safetensors":
@@ -69,7 +69,7 @@ def read(path: Path | str, raw: bool = False, network: str = GENERATOR) -> Store
 def read_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint's whole training state; raise UserError for a file whose first network `read` would refuse.
 
-    The optimisers' states are left out where the checkpoint is of a former format (see `upgrade`).
+    The optimisers' states are left out if the checkpoint has a former format (see `upgrade`).
     """
     checkpoint = _checkpoint(path)
     _stored(path, checkpoint, False, next(iter(_networks(checkpoint)), GENERATOR))
@@ -77,7 +77,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def read_weights(path: Path | str) -> Tensors:
-    """Read the weights at `path` by NETWORK.PARAMETER: all networks' as trained, or an exported generator's."""
+    """Read the weights at `path` by NETWORK.PARAMETER: of all networks as trained, or of an exported generator."""
     path = locate(path)
     if path.suffix != ".safetensors":
         return read_state(path)["state_dict"]
@@ -85,7 +85,7 @@ def read_weights(path: Path | str) -> Tensors:
 
 
 def read_discriminator(path: Path) -> Stored:
-    """Read the discriminator in a checkpoint; raise UserError where there is none, or none that can be built again."""
+    """Read the discriminator in a checkpoint; raise UserError if there is none that can be rebuilt."""
     if path.suffix == ".safetensors":
         raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
     checkpoint = _checkpoint(path)
@@ -101,7 +101,7 @@ def read_discriminator(path: Path) -> Stored:
 
 
 def _upgraded(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    # Tensors that claim more than the file holds (stride 0) would swell when copied; 4 leaves room for shared weights.
+    # Tensors can claim more memory than the file has (stride 0), which copies would need; 4 allows shared weights.
     claimed = sum(value.nbytes for value in checkpoint["state_dict"].values() if isinstance(value, Tensor))
     if claimed > 4 * path.stat().st_size:
         raise UserError(f"{path} is corrupt: its tensors claim to be larger than the file.")
@@ -119,13 +119,13 @@ def _stored(path: Path, checkpoint: dict[str, Any], raw: bool, name: str) -> Sto
 
 
 def _networks(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return how each network of a checkpoint is built, by its name."""
+    """Return the description of each network of a checkpoint, by name."""
     description = checkpoint["gan_lightning"]
     return description["networks"] if _is_dict(description, "networks") else {}
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    """Return what is in a checkpoint, in the present format; UserError for a file that is none of ours."""
+    """Return the content of a checkpoint in the present format; UserError for a foreign file."""
     checkpoint = torch_load(path)
     missing = [key for key in ("gan_lightning", "state_dict") if not _is_dict(checkpoint, key)]
     if missing:
@@ -135,7 +135,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def torch_load(path: Path) -> Any:
-    """Return torch.load(path, weights_only=True), its failures told as UserErrors."""
+    """Return torch.load(path, weights_only=True), with failures as UserErrors."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -148,7 +148,7 @@ def torch_load(path: Path) -> Any:
         ) from error
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # torch reports damage as RuntimeError, EOFError, KeyError, ... depending on the place
+    except Exception as error:  # for damaged files torch raises RuntimeError, EOFError, KeyError, ...
         raise _corrupt(path) from error
 
 
@@ -157,7 +157,7 @@ def _corrupt(path: Path) -> UserError:
 
 
 def _starting_with(prefix: str, state: dict[str, Any]) -> Tensors:
-    """Return the tensors whose names begin with `prefix`, without it; none if something else is among them."""
+    """Return the tensors whose names begin with `prefix`, without it; none if there is a value that is not a tensor."""
     tensors = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
     return tensors if all(isinstance(tensor, Tensor) for tensor in tensors.values()) else {}
 

@@ -1,4 +1,4 @@
-"""From a file's description to a network, without trusting the file: its classes by exact name, its sizes last."""
+"""Builds a network from a file's description without trusting the file: only known classes, sizes checked first."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from gan_lightning.networks.registry import DISCRIMINATOR_PARTS, FORMER_PARTS, L
 def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
     """Return the network that `stored` describes, with its weights.
 
-    It is first built without memory (meta device) and compared with the file's tensors, since a description may ask
-    for any size. Only then it is built for real: what is in no state dict (constants, plain attributes) comes from
-    the constructor.
+    It is first built without memory (meta device) and compared with the file's tensors, since a description may ask for
+    any size. Then it is built with memory; values outside the state dict (constants, plain attributes) come from the
+    constructor.
     """
     if stored.target is None:
         raise UserError(
@@ -41,7 +41,7 @@ def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
 
 
 def fill(stored: Stored, network: nn.Module) -> nn.Module:
-    """Load the file's tensors into `network`; raise UserError naming the keys where they don't fit."""
+    """Load the file's tensors into `network`; raise UserError with the keys that do not fit."""
     compare(stored, network.state_dict())
     network.load_state_dict(stored.tensors)
     return network.eval().requires_grad_(False)
@@ -67,7 +67,7 @@ def _few(keys: list[str], most: int = 3) -> str:
 
 
 def _outline(stored: Stored, trusted: dict[str, Factory]) -> nn.Module | None:
-    """Return the network on the meta device; None for a user's own class that cannot be built there."""
+    """Return the network on the meta device; None for a user's class that cannot be built there."""
     try:
         return _construct_named(stored, trusted)
     except UserError as error:
@@ -81,7 +81,7 @@ def _construct_named(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
         network = _construct(stored.network, trusted)
     except UserError:
         raise
-    except Exception as error:  # the arguments are foreign data: anything may go wrong in a constructor
+    except Exception as error:  # the arguments are untrusted: a constructor may raise anything
         reason = str(error).partition("\n")[0]
         raise UserError(f"The network that {stored.path} describes cannot be built: {reason}.") from error
     if not isinstance(network, nn.Module):
@@ -90,7 +90,7 @@ def _construct_named(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
 
 
 def _construct(node: Any, trusted: dict[str, Factory]) -> Any:
-    """Follow `_target_` in nested containers, each under the same allow-list; leave all else as it is."""
+    """Build the `_target_`s in nested containers, each checked against the allow-list; other values are not changed."""
     if isinstance(node, list):
         return [_construct(item, trusted) for item in node]
     if not isinstance(node, dict):
@@ -104,7 +104,7 @@ def _construct(node: Any, trusted: dict[str, Factory]) -> Any:
 
 @contextmanager
 def _at_most(limit: int, stored: Stored) -> Iterator[None]:
-    """Stop a network that asks for many times more layers than the file has tensors (depth: 10**9)."""
+    """Stop a constructor that builds many more layers than the file has tensors (depth: 10**9)."""
     count = 0
 
     def registered(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
@@ -123,8 +123,8 @@ def _at_most(limit: int, stored: Stored) -> Iterator[None]:
 def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
     """Return the discriminator in the checkpoint at `path`, in evaluation mode.
 
-    As for generators, the file can name only our own classes and those in `trusted`. Raises UserError where there is
-    none, and for one whose logits hang on a sample's neighbours.
+    As for generators, the file can name only our classes and those in `trusted`. Raises UserError if there is none, or
+    if the logit of a sample depends on other samples.
     """
     discriminator = build_discriminator(path, trusted)
     neighbours = any(isinstance(part, MinibatchStddev | MinibatchDiscrimination) for part in discriminator.modules())
@@ -137,18 +137,18 @@ def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
 
 
 def build_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
-    """Return the discriminator in the checkpoint at `path`, of whatever kind, in evaluation mode."""
+    """Return the discriminator in the checkpoint at `path`, of any kind, in evaluation mode."""
     return build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
 
 
 def logits(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
-    """Return float32 logits `(N,)` of images `(N, *image_shape)`, the mean of those of patches."""
+    """Return float32 logits `(N,)` of images `(N, *image_shape)`, averaged over patches."""
     answer = as_output(discriminator(images) if labels is None else discriminator(images, labels)).logits
     return answer.float().reshape(len(images), -1).mean(1)
 
 
 def check_finite(values: Tensor) -> Tensor:
-    """Return `values`; raise UserError where they are not finite."""
+    """Return `values`; raise UserError if they are not finite."""
     if not torch.isfinite(values).all():
         raise UserError("The discriminator's logits are not finite, so it cannot judge samples: leave rejection out.")
     return values

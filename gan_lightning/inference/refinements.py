@@ -1,4 +1,4 @@
-"""What samples go through beyond one forward pass: truncation, standing statistics, rejection, Langevin steps."""
+"""Refinements of sampling: truncation, standing statistics, rejection, Langevin steps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gan_lightning.streams import generator as random_stream
 
 
 def truncate_latents(z: Tensor, bound: float, distribution: str, start: int, seed: int) -> Tensor:
-    """Return latents `(N, dim)` of the samples from `start` on with those beyond +-bound drawn anew within it.
+    """Return latents `(N, dim)` of the samples from `start` on; values outside +-bound are drawn again inside.
 
-    Brock et al. 2018, arXiv 1809.11096. The new value comes from the truncated law at once (inverse of its
-    distribution function), which is the law of drawing until it fits. distribution: "normal" or "uniform".
+    Brock et al. 2018, arXiv 1809.11096. The new value is drawn directly from the truncated distribution (by its inverse
+    distribution function), which equals drawing until the value fits. distribution: "normal" or "uniform".
     """
 
     def draw(block: int) -> Tensor:
@@ -34,7 +34,7 @@ def truncate_latents(z: Tensor, bound: float, distribution: str, start: int, see
 
 
 def truncate_styles(styles: Tensor, average: Tensor, psi: float, layers: int | None = None) -> Tensor:
-    """Return styles `(N, num_styles, style_dim)`, the first `layers` of them (None: all) at average + psi * distance.
+    """Return styles `(N, num_styles, style_dim)`, the first `layers` (None: all) scaled by psi about the average.
 
     Karras et al. 2018, arXiv 1812.04948. average: `(style_dim,)`.
     """
@@ -51,17 +51,17 @@ def has_statistics(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def with_standing_statistics(network: Generator, batches: Iterable[tuple[Tensor, ...]]) -> Generator:
-    """Return a copy of `network` whose batch norms hold the mean of the statistics of `batches` of its inputs.
+    """Return a copy of `network` whose batch norms have the mean statistics of `batches` of inputs.
 
-    Brock et al. 2018, arXiv 1809.11096: the moving averages of training lag behind the weights, those of averaged
-    weights still more.
+    Brock et al. 2018, arXiv 1809.11096: the running statistics of training lag behind the weights, and even more with
+    averaged weights.
     """
     standing = deepcopy(network).eval()
     for module in standing.modules():
         if has_statistics(module):
             assert isinstance(module, _BatchNorm)
             module.reset_running_stats()
-            module.momentum = None  # the plain mean over all batches
+            module.momentum = None  # None: the mean over all batches
             module.train()
     run: Callable[..., Tensor] = standing
     for inputs in batches:
@@ -69,16 +69,16 @@ def with_standing_statistics(network: Generator, batches: Iterable[tuple[Tensor,
     return standing.eval()
 
 
-NEAREST = 1e-6  # how close to the ceiling a logit counts, so that the log-odds stay finite
+NEAREST = 1e-6  # smallest distance of a logit to the ceiling, which keeps the log-odds finite
 
 
 class Rejection:
-    """Accepts a sample with probability exp(logit - ceiling): p / (M q) where D is optimal for the logistic loss.
+    """Accepts a sample with probability exp(logit - ceiling): p / (M q) if D is optimal for the logistic loss.
 
-    Azadi et al. 2018, arXiv 1810.06758. The ceiling log M is the largest logit of `logits` `(N,)`, those of a burn-in.
+    Azadi et al. 2018, arXiv 1810.06758. The ceiling log M is the largest of `logits` `(N,)`, from a burn-in.
 
-    percentile: accepts more, by sigmoid(F - gamma) with the paper's log-odds F and gamma their percentile in the
-        burn-in; None for gamma 0, the exact law.
+    percentile: accepts more samples, with probability sigmoid(F - gamma): F are the paper's log-odds, gamma is their
+        percentile in the burn-in. None: gamma 0, the exact distribution.
     """
 
     def __init__(self, logits: Tensor, percentile: float | None = None) -> None:
@@ -88,7 +88,7 @@ class Rejection:
             self.gamma = self._log_odds(logits).quantile(percentile / 100)
 
     def probability(self, logits: Tensor) -> Tensor:
-        """Return the probabilities `(N,)` to accept samples of these logits."""
+        """Return the acceptance probabilities `(N,)` of samples with these logits."""
         return torch.sigmoid(self._log_odds(logits) - self.gamma)
 
     def _log_odds(self, logits: Tensor) -> Tensor:
@@ -108,8 +108,8 @@ def walk(
 
     Che et al. 2020, arXiv 2003.06060: the log-density of z is that of the prior plus the discriminator's logit.
 
-    log_density: z -> `(N,)`, up to a constant. noise: number of the step -> `(N, dim)` from N(0, 1).
-    bound: latents beyond +-bound are reflected, for priors that end there.
+    log_density: z -> `(N,)`, up to a constant. noise: step number -> `(N, dim)` from N(0, 1).
+    bound: latents outside +-bound are reflected, for bounded priors.
     """
     for step in range(steps):
         with torch.enable_grad():
@@ -121,5 +121,5 @@ def walk(
 
 
 def reflect(z: Tensor, bound: float) -> Tensor:
-    """Return z folded into [-bound, bound] as by mirrors there."""
+    """Return z reflected at -bound and bound until it lies between them."""
     return bound - ((z + bound).remainder(4 * bound) - 2 * bound).abs()

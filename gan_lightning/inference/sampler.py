@@ -1,4 +1,4 @@
-"""From options to images: what each sample goes through, keyed by its index as plain sampling is."""
+"""Sampling with options; every sample depends only on the seed and its index, as in plain sampling."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ from gan_lightning.streams import generator as random_stream
 
 @dataclass(frozen=True)
 class Options:
-    """How to sample; raises UserError for values that no generator can take.
+    """Options of sampling; raises UserError for invalid values.
 
-    truncation: StyleGAN's psi, 1 for none; for other generators the bound on |z|, of latents of unit variance.
-    truncation_layers: the first layers, to which psi is confined; None for all.
-    mix_seed: a style generator's later layers take the styles of the sample of this seed.
-    mix_layer: the first layer to do so; None for the middle.
-    standing_batches: batches of 64 over which batch norm's statistics are accumulated anew; 0 keeps those of training.
+    truncation: StyleGAN's psi, 1 for none; for other generators the bound on |z|, for latents of unit variance.
+    truncation_layers: number of first layers to which psi is applied; None for all.
+    mix_seed: the later layers of a style generator get the styles of the sample with this seed.
+    mix_layer: the first of these layers; None for the middle.
+    standing_batches: number of batches of 64 from which batch norm's statistics are computed; 0 keeps those of
+        training.
     rejection: accept samples by the discriminator's density ratio (see Rejection).
-    rejection_percentile: of the log-odds, which are accepted by half; None for the exact law.
-    langevin_steps: of discriminator-driven Langevin sampling (see refinements.walk).
-    langevin_step_size: of each, in the latents' variance; None for 0.01.
+    rejection_percentile: percentile of the log-odds that is accepted with probability 1/2; None: the exact
+        distribution.
+    langevin_steps: number of steps of discriminator-driven Langevin sampling (see refinements.walk).
+    langevin_step_size: size of a step, as a variance of the latents; None for 0.01.
     """
 
     truncation: float | None = None
@@ -64,7 +66,7 @@ class Options:
             raise UserError("Only one of mix_seed, rejection and langevin_steps is possible at a time: choose one.")
 
     def _check_companions(self) -> None:
-        """Raise UserError for what refines an option that is off."""
+        """Raise UserError for an option that belongs to another option that is off."""
         companions = {
             "truncation_layers": ("truncation", self.truncation is not None),
             "mix_layer": ("mix_seed", self.mix_seed is not None),
@@ -77,11 +79,11 @@ class Options:
 
     @property
     def needs_discriminator(self) -> bool:
-        """Whether samples are judged."""
+        """Whether the options need a discriminator."""
         return self.rejection or self.langevin_steps > 0
 
     def check(self, network: Generator) -> None:
-        """Raise UserError for what `network` cannot do."""
+        """Raise UserError for options that `network` does not support."""
         if isinstance(network, StyleGenerator):
             self._check_layers(network.num_styles)
         else:
@@ -105,18 +107,18 @@ class Options:
                 raise UserError(f"{type(network).__name__} has no styles: leave {name} out, or take a StyleGAN.")
 
 
-BURN_IN = 1024  # samples by which rejection finds the largest logit
+BURN_IN = 1024  # number of samples from which rejection takes the largest logit
 MOST_ATTEMPTS = 10_000
-STEP_SIZE = 0.01  # of a Langevin step: noise of standard deviation 0.1
+STEP_SIZE = 0.01  # of a Langevin step; its noise has standard deviation 0.1
 
 
 class Sampler:
-    """Samples `network` with `options`, which it raises UserError for if the network cannot take them.
+    """Samples from `network` with `options`; raises UserError if the network does not support them.
 
-    Sample i of a seed is the same for any partition: each index has its own random numbers for everything, and what
-    all share (standing statistics, rejection's ceiling) hangs on no seed.
+    Sample i of a seed is the same for any batches: each index has its own random numbers, and values that all samples
+    share (standing statistics, rejection's ceiling) do not depend on the seed.
 
-    discriminator: images `(N, *image_shape)` and labels -> logits, where the options need one.
+    discriminator: images `(N, *image_shape)` and labels -> logits, if the options need one.
     """
 
     def __init__(self, network: Generator, options: Options, discriminator: nn.Module | None = None) -> None:
@@ -146,11 +148,11 @@ class Sampler:
         return self._images(batch)
 
     def _own_batches(self, count: int) -> list[Batch]:
-        """Return batches that hang on no seed of the user's."""
+        """Return batches that do not depend on the user's seed."""
         return list(batches(self.network, 0, count * CHUNK, key(0, "statistics"), CHUNK))
 
     def _truncated(self, batch: Batch) -> Batch:
-        """Truncate the noise of a plain generator; codes stay."""
+        """Truncate the noise of a plain generator; codes do not change."""
         bound = self._bound_of_truncation
         if bound is None:
             return batch
@@ -167,7 +169,7 @@ class Sampler:
         return getattr(self.network, "latent_distribution", "normal")
 
     def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the noise and the codes in latents."""
+        """Split latents into noise and codes."""
         codes = getattr(self.network, "codes", None)
         free = z.shape[1] - (codes.size if codes is not None else 0)
         return z[:, :free], z[:, free:]
@@ -191,7 +193,7 @@ class Sampler:
         return logits(self.discriminator, images, labels)
 
     def _walked(self, batch: Batch) -> Batch:
-        """Move the noise by Langevin steps; codes stay."""
+        """Update the noise by Langevin steps; codes do not change."""
         start, codes = self._split(batch.z)
         uniform = self._distribution == "uniform"
         bounds = [self._bound_of_truncation, UNIFORM_BOUND if uniform else None]
@@ -220,7 +222,7 @@ class Sampler:
         return Rejection(check_finite(values), self.options.rejection_percentile)
 
     def _accepted(self, batch: Batch) -> Tensor:
-        """Draw each sample of the batch until it is accepted; its class and its codes stay."""
+        """Draw each sample of the batch until it is accepted; its class and codes do not change."""
         images = torch.empty(len(batch.z), *self.network.image_shape, device=batch.z.device)
         left = torch.arange(len(images), device=images.device)
         for attempt in range(MOST_ATTEMPTS):
@@ -238,7 +240,7 @@ class Sampler:
         )
 
     def _attempt(self, batch: Batch, attempt: int) -> Batch:
-        """Return the batch with other noise for each attempt, its own for the first."""
+        """Return the batch with new noise for each attempt; the first attempt keeps the noise."""
         if not attempt:
             return batch
         seed = key(batch.seed, "attempt", attempt)

@@ -1,4 +1,4 @@
-"""Latents and images by sample index: sample number i of a seed is the same in any batch, on any process."""
+"""Latents and images by sample index: sample i of a seed is the same in any batch and on any process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_lightning.networks.base import Generator
 from gan_lightning.streams import draw_latents
 from gan_lightning.streams import generator as random_stream
 
-CHUNK = 64  # latents are drawn in blocks of this many, each block from a stream of its own
+CHUNK = 64  # latents are drawn in blocks of this size, each block from its own random stream
 
 
 def latents(network: Generator, start: int, stop: int, seed: int) -> Tensor:
@@ -37,14 +37,14 @@ def random_labels(num_classes: int, start: int, stop: int, seed: int) -> Tensor:
 
 
 def rows(start: int, stop: int, draw: Callable[[int], Tensor]) -> Tensor:
-    """Return rows [start, stop) of the endless stream whose blocks of CHUNK rows `draw` makes by their numbers."""
+    """Return the rows [start, stop) of an endless stream; `draw` makes block k of CHUNK rows."""
     blocks = range(start // CHUNK, -(-stop // CHUNK))
     offset = start - blocks.start * CHUNK
     return torch.cat([draw(block) for block in blocks])[offset : offset + stop - start]
 
 
 class Batch(NamedTuple):
-    """What the samples [start, stop) of stream `seed` are made of, on the network's device."""
+    """Inputs for the samples [start, stop) of stream `seed`, on the network's device."""
 
     start: int
     stop: int
@@ -54,7 +54,7 @@ class Batch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """Return what the network is called with; a user's own may take z alone."""
+        """Return the network's arguments; a user's network may take only z."""
         return (self.z,) if self.labels is None else (self.z, self.labels)
 
 
@@ -71,7 +71,7 @@ def generate(
     """Return images `(stop - start, *image_shape)` in [-1, 1], the samples [start, stop) of stream `seed`.
 
     labels: `(stop - start,)` classes for a conditional network; None draws them uniformly, per index.
-    codes: `(stop - start, codes)` values for a network with codes, NaN and None where they are drawn.
+    codes: `(stop - start, codes)` values for a network with codes, NaN for drawn codes; None draws all.
     """
     if stop <= start:
         return torch.empty(0, *network.image_shape)
@@ -104,7 +104,7 @@ def batches(
 
 @torch.no_grad()
 def sweep(network: Generator, columns: int, seed: int) -> Tensor:
-    """Return images `(codes * columns, *image_shape)`: in each row one code runs through its values, the rest is still.
+    """Return images `(codes * columns, *image_shape)`: in each row one code takes all values, and the rest is fixed.
 
     Row i has the noise, the other codes and the class of sample i of stream `seed`.
     """
@@ -119,7 +119,7 @@ def sweep(network: Generator, columns: int, seed: int) -> Tensor:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put `network` into evaluation mode, and each of its modules back into its own mode afterwards."""
+    """Set `network` to evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -34,9 +34,9 @@ def save_samples(
     """Write `n` samples to `out` and return it.
 
     A folder gets 00000.png, 00001.png, ...; a .png (.jpg, .webp) becomes one grid; 2-D points go to a .csv or .npy.
-    labels: as in LoadedGenerator.sample, or "all" for the classes in turn (a grid then has a column for each).
+    labels: as in LoadedGenerator.sample, or "all" for all classes in turn (a grid then has a column for each class).
     codes, options: as in LoadedGenerator.sample.
-    Raises UserError where files are there already (unless overwrite) or `out` cannot be written.
+    Raises UserError if files exist (unless overwrite) or `out` cannot be written.
     """
     out = Path(out).expanduser()
     check_count("n", n)
@@ -46,7 +46,7 @@ def save_samples(
         columns = loaded.num_classes or None
         labels = [index % (loaded.num_classes or 1) for index in range(n)]
     chosen = loaded.class_labels(labels, n)
-    loaded.code_values(codes, n)  # mistakes come before files
+    loaded.code_values(codes, n)  # raise before files are written
     loaded.sampler(**options)
     write = _writer(loaded, out, columns)
     make_room(out, overwrite)
@@ -64,7 +64,7 @@ def make_room(out: Path, overwrite: bool) -> None:
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Tell a failure to write below `out` as a UserError."""
+    """Raise a failure to write below `out` as a UserError."""
     try:
         yield
     except OSError as error:
@@ -88,7 +88,7 @@ def _batches(
 
 
 def _writer(loaded: LoadedGenerator, out: Path, columns: int | None) -> Callable[[Path, Batches], None]:
-    """Return what writes this generator's output to a path of this kind."""
+    """Return the function that writes this generator's output to such a path."""
     suffix = out.suffix.lower() if not out.is_dir() else ""
     if len(loaded.image_shape) != 3:
         if suffix in POINTS:
@@ -96,7 +96,7 @@ def _writer(loaded: LoadedGenerator, out: Path, columns: int | None) -> Callable
         raise UserError(f"This generator makes points, not images: give out= a file ending in {' or '.join(POINTS)}.")
     if suffix in GRIDS:
         return lambda path, batches: _write_grid(path, batches, columns)
-    if suffix[1:].isalpha():  # samples.gif is a mistake, samples.v2 is a folder
+    if suffix[1:].isalpha():  # samples.gif is an error, samples.v2 is a folder
         raise UserError(f"out={out} is no known kind of image: end it in {', '.join(GRIDS)}, or name a folder.")
     return _write_folder
 

@@ -1,6 +1,6 @@
-"""Where numbers and pictures go: metrics.csv (the source of truth), TensorBoard, Weights & Biases.
+"""Loggers of scalars and pictures: metrics.csv (the reference), TensorBoard, Weights & Biases.
 
-Every axis is images seen by the discriminator. Nothing heavy is imported before a logger writes for the first time.
+The x-axis is always images seen by the discriminator. Large packages are imported when a logger first writes.
 """
 
 from __future__ import annotations

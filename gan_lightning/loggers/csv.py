@@ -1,4 +1,4 @@
-"""metrics.csv: the history of a run, appended to for its whole life, over every resume."""
+"""metrics.csv: the history of a run; resumed runs append to it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 FIRST_COLUMNS = ["images_seen", "epoch"]
-PROTOCOL = "protocol"  # the one column that holds text
+PROTOCOL = "protocol"  # the only column with text
 
 
 class CSVLogger(StartsWithModule):
     """Append each report as a row of `save_dir/metrics.csv`: `images_seen`, `epoch`, then a column per scalar.
 
-    Rows with scores tell their protocol in a column of that name.
+    Rows with scores have their protocol in the column `protocol`.
 
-    A new scalar adds its column to the whole file, atomically; a cell without a value is empty. A run that goes on
-    from a checkpoint drops the rows beyond its `images_seen` and never an older one.
+    A new scalar adds a column to the whole file, atomically; a cell without a value is empty. A run that continues from
+    a checkpoint deletes only the rows after the checkpoint's `images_seen`.
     """
 
     def __init__(self, save_dir: str | os.PathLike[str], file: str = "metrics.csv") -> None:
         super().__init__()
         self.path = Path(save_dir) / file
-        self._columns: list[str] = []  # of the file, once this logger knows it
+        self._columns: list[str] = []  # of the file; empty before the first row
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class CSVLogger(StartsWithModule):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append one row; `step` is the number of images seen where `metrics` doesn't say it."""
+        """Append one row; `step` is the number of images seen if `metrics` does not contain it."""
         row = {name: _text(value) for name, value in metrics.items()}
         if protocol := self.protocol(metrics):
             row[PROTOCOL] = protocol
@@ -68,14 +68,14 @@ class CSVLogger(StartsWithModule):
 
     @rank_zero_only
     def start(self, module: Game) -> None:
-        """Drop the rows beyond the module's `images_seen`: what follows was undone by going back to a checkpoint."""
+        """Delete the rows after the module's `images_seen`, which the return to a checkpoint has undone."""
         columns, rows = read_rows(self.path)
         kept = [row for row in rows if _number(row.get("images_seen")) <= module.images_seen]
         if len(kept) < len(rows):
             self._write(columns, kept)
 
     def _add_columns(self, row: Row) -> None:
-        """Make sure that the file is there, whole, and has all columns of `row`."""
+        """Make sure that the file exists, is complete, and has all columns of `row`."""
         if not self._columns or not self.path.exists():
             columns, rows = read_rows(self.path)
             self._write(_ordered([*columns, *row]), rows)
@@ -94,7 +94,7 @@ class CSVLogger(StartsWithModule):
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """Return the columns and rows of a history; a missing file has none, and a half-written last line is left out."""
+    """Return the columns and rows of a history; a missing file has none; an incomplete last line is ignored."""
     text = path.read_text() if path.exists() else ""
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     return list(reader.fieldnames or []), list(reader)

@@ -1,4 +1,4 @@
-"""TensorBoard: Lightning's logger with images seen as the step and a history that survives a resume."""
+"""TensorBoard: Lightning's logger with images seen as the step; a resumed run continues the history."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLogger(StartsWithModule, LightningTensorBoardLogger):
-    """Write scalars and sample grids to `save_dir/name`; look at them with `tensorboard --logdir save_dir`."""
+    """Write scalars and sample grids to `save_dir/name`; view them with `tensorboard --logdir save_dir`."""
 
     def __init__(self, save_dir: str | os.PathLike[str], name: str = "tensorboard") -> None:
         LightningTensorBoardLogger.__init__(self, Path(save_dir), name=name, version="", default_hp_metric=False)
 
     @rank_zero_only
     def start(self, module: Game) -> None:
-        """Have TensorBoard hide what an earlier attempt wrote beyond the module's `images_seen`."""
+        """Let TensorBoard hide what was written after the module's `images_seen` before a resume."""
         if module.images_seen and self._experiment is None:
             self._kwargs["purge_step"] = module.images_seen + 1
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write scalars at `step`, the number of images seen, which is no curve of its own."""
+        """Write scalars at `step`, the number of images seen; that number itself is not written as a curve."""
         LightningTensorBoardLogger.log_metrics(
             self, {name: value for name, value in metrics.items() if name != "images_seen"}, step
         )

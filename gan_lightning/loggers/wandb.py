@@ -1,4 +1,4 @@
-"""Weights & Biases: online where there is an account and a network, else offline with the command that uploads."""
+"""Weights & Biases: online with a login and a network, else offline, with the command to upload."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ ID_FILE = "wandb_id"
 class WandbLogger(StartsWithModule, LightningWandbLogger):
     """Log scalars over images seen, sample grids, the resolved config, and the best score of each kind as summary.
 
-    The config gets the scores' `protocol` with the first of them.
+    The scores' `protocol` is added to the config with the first scores.
 
-    save_dir: the run folder; it gets `wandb/` and the run's id in `wandb_id`, so that a resumed run stays one run.
-    offline: True or False by force; None goes offline, and says why, without a login or a network.
+    save_dir: the run folder; it gets `wandb/` and the run's id in `wandb_id`, so that a resumed run continues the same
+        W&B run.
+    offline: True or False; None is offline if there is no login or no network, and prints the reason.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """Return the W&B run, started at the first call; on other ranks than zero an object that does nothing."""
+        """Return the W&B run, started at the first call; on other ranks an object that does nothing."""
         if self._experiment is None:
             self._experiment = self._begin()
         return self._experiment
 
     def start(self, module: Game) -> None:
-        """Record the resolved config and go on from the best scores so far."""
+        """Record the resolved config, and load the best scores so far."""
         config = getattr(module, "config", None)
         self.experiment.config.update(dict(config or {}), allow_val_change=True)
         for name, value in getattr(module, "best", {}).items():
@@ -69,7 +70,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log one row; its place on the x-axis is `images_seen`, or `step` where `metrics` doesn't say it."""
+        """Log one row; its x-axis value is `images_seen`, or `step` if `metrics` does not contain it."""
         self.experiment.log(metrics if step is None else {"images_seen": step, **metrics})
         if protocol := self.protocol(metrics):
             self.experiment.config.update({"protocol": protocol}, allow_val_change=True)
@@ -79,7 +80,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Finish the run when the trainer is done with it, as failed if `status` says so."""
+        """Finish the run at the end of training; it failed unless `status` is "success"."""
         self.finish(failed=status != "success")
 
     @rank_zero_only
@@ -104,7 +105,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
     def _begin(self) -> Any:
         import wandb
 
-        run = wandb.run or self._init()  # a run that is there is the user's own, of a W&B sweep say: theirs to finish
+        run = wandb.run or self._init()  # an existing run belongs to the user (a W&B sweep) and is not finished here
         run.define_metric("images_seen", hidden=True)
         run.define_metric("*", step_metric="images_seen", step_sync=True)
         return run
@@ -120,7 +121,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
         options = {name: value for name, value in self._wandb_init.items() if value is not None}
         if known.exists():
             options["id"] = known.read_text().strip()
-        settings = wandb.Settings(console="off", silent=bool(reason))  # the progress bar is no log text
+        settings = wandb.Settings(console="off", silent=bool(reason))  # keeps the progress bar out of the log
         try:
             run = wandb.init(**options, mode="offline" if reason else None, settings=settings)
         except wandb.errors.Error as error:
@@ -133,7 +134,7 @@ class WandbLogger(StartsWithModule, LightningWandbLogger):
 
 
 def offline_reason() -> str | None:
-    """Return why W&B can't be reached in words, or None if there is a login and a network."""
+    """Return the reason why W&B cannot be reached, or None if there is a login and a network."""
     mode = os.environ.get("WANDB_MODE")
     if mode in ("online", "disabled", "shared"):
         return None

@@ -1,6 +1,6 @@
-"""Adversarial losses: logits of real and fake images to one scalar a player.
+"""Adversarial losses: from logits of real and fake images to one scalar for each role.
 
-All are minimised and are means over every logit. Real and fake logits come in the same order, whichever player asks.
+All losses are minimised, and are means over all logits. Both methods take real logits first, then fake ones.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from gan_lightning.errors import UserError
 
 
 class AdversarialLoss:
-    """Base of the losses.
+    """Base class of the losses.
 
-    needs_real: whether the generator's loss reads the real logits.
-    logits_are_log_odds: whether sigmoid(logit) is the discriminator's belief that an image is real.
-    decides_at_zero: whether a logit's sign says what the discriminator takes an image for; ADA and APA follow it.
+    needs_real: whether the generator's loss uses the real logits.
+    logits_are_log_odds: whether sigmoid(logit) is the discriminator's probability that an image is real.
+    decides_at_zero: whether a positive logit means "real" and a negative one "fake"; ADA and APA use the sign.
     """
 
     needs_real: ClassVar[bool] = False
@@ -35,9 +35,10 @@ class AdversarialLoss:
 
 
 class SeparableLoss(AdversarialLoss):
-    """A loss whose discriminator's side is one term of the real logits plus one of the fake ones.
+    """A loss whose discriminator part is a term of the real logits plus a term of the fake logits.
 
-    Each can then go backward before the other is computed, which halves the discriminator's activations in memory.
+    The backward of one can then run before the other is computed, which halves the memory for the discriminator's
+    activations.
     """
 
     def of_real(self, logits: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class SeparableLoss(AdversarialLoss):
         raise NotImplementedError
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return both terms, summed."""
+        """Return the sum of both terms."""
         return self.of_real(real_logits) + self.of_fake(fake_logits)
 
 
@@ -76,7 +77,7 @@ class NonSaturating(SeparableLoss):
         return softplus(logits).mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return -log D(G(z)), which does not vanish where the discriminator is sure."""
+        """Return -log D(G(z)), whose gradient does not vanish when the discriminator is confident."""
         return softplus(-fake_logits).mean()
 
 
@@ -84,12 +85,12 @@ class Minimax(NonSaturating):
     """The zero-sum game: the generator minimises log(1 - D(G(z))). Goodfellow et al. 2014, arXiv 1406.2661."""
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return log(1 - D(G(z))); its gradient vanishes where the discriminator is sure."""
+        """Return log(1 - D(G(z))); its gradient vanishes when the discriminator is confident."""
         return -softplus(fake_logits).mean()
 
 
 class LeastSquares(SeparableLoss):
-    """Squared distance to targets, with a factor 1/2 in both players. Mao et al. 2016, arXiv 1611.04076.
+    """Squared distance to targets, with a factor 1/2 for both roles. Mao et al. 2016, arXiv 1611.04076.
 
     fake_target, real_target, generator_target: the paper's a, b, c: (0, 1, 1), or (-1, 1, 0) for Pearson's chi^2.
         One-sided label smoothing is real_target=0.9.
@@ -120,15 +121,15 @@ class Hinge(SeparableLoss):
     logits_are_log_odds = False
 
     def of_real(self, logits: Tensor) -> Tensor:
-        """Return by how much logits miss the margin above 1."""
+        """Return the mean of relu(1 - logit)."""
         return relu(1 - logits).mean()
 
     def of_fake(self, logits: Tensor) -> Tensor:
-        """Return by how much logits miss the margin below -1."""
+        """Return the mean of relu(1 + logit)."""
         return relu(1 + logits).mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return minus the fake logits' mean."""
+        """Return minus the mean fake logit."""
         return -fake_logits.mean()
 
 
@@ -136,7 +137,7 @@ class Wasserstein(SeparableLoss):
     """f - r and -f: the critic estimates the earth mover's distance. Arjovsky et al. 2017, arXiv 1701.07875."""
 
     logits_are_log_odds = False
-    decides_at_zero = False  # a constant added to all scores changes nothing
+    decides_at_zero = False  # a constant added to all scores does not change the loss
 
     def of_real(self, logits: Tensor) -> Tensor:
         """Return minus the mean score."""
@@ -147,12 +148,12 @@ class Wasserstein(SeparableLoss):
         return logits.mean()
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
-        """Return minus the fake scores' mean."""
+        """Return minus the mean fake score."""
         return -fake_logits.mean()
 
 
 class Relativistic(AdversarialLoss):
-    """RpGAN: each real is compared with the fake paired with it. Jolicoeur-Martineau 2018, arXiv 1807.00734."""
+    """RpGAN: each real logit is compared with one fake logit. Jolicoeur-Martineau 2018, arXiv 1807.00734."""
 
     needs_real = True
     logits_are_log_odds = False
@@ -169,9 +170,9 @@ class Relativistic(AdversarialLoss):
 
 
 class RelativisticAverage(AdversarialLoss):
-    """RaGAN: each logit against the mean of the other side, both terms summed. Jolicoeur-Martineau 2018, 1807.00734.
+    """RaGAN: each logit is compared with the mean of the other side. Jolicoeur-Martineau 2018, 1807.00734.
 
-    The means are those of one process's rows: with several processes the loss differs from one process's.
+    The means are over the rows of one process, so with several processes the loss differs from that of one process.
     """
 
     needs_real = True
@@ -179,7 +180,7 @@ class RelativisticAverage(AdversarialLoss):
     decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """Return the cost of (r - mean f) and of (mean r - f), summed."""
+        """Return the cost of (r - mean f) plus the cost of (mean r - f)."""
         real, fake = real_logits - fake_logits.mean(0), fake_logits - real_logits.mean(0)
         return self.cost(real) + self.cost(-fake)
 
@@ -189,12 +190,12 @@ class RelativisticAverage(AdversarialLoss):
         return self.discriminator(fake_logits, real_logits)
 
     def cost(self, margin: Tensor) -> Tensor:
-        """Return the mean cost of margins that should be large: -log sigmoid."""
+        """Return the mean of -log sigmoid(margin); margins should be large."""
         return softplus(-margin).mean()
 
 
 class RelativisticAverageLeastSquares(RelativisticAverage):
-    """RaLSGAN: squared distances of the margins to 1, so of real to 1 and fake to -1. 1807.00734."""
+    """RaLSGAN: squared distances of the margins to 1. 1807.00734."""
 
     def cost(self, margin: Tensor) -> Tensor:
         """Return the mean of (margin - 1)^2."""
@@ -202,7 +203,7 @@ class RelativisticAverageLeastSquares(RelativisticAverage):
 
 
 class RelativisticAverageHinge(RelativisticAverage):
-    """RaHingeGAN: the hinge of the margins. 1807.00734."""
+    """RaHingeGAN: the hinge loss of the margins. 1807.00734."""
 
     def cost(self, margin: Tensor) -> Tensor:
         """Return the mean of relu(1 - margin)."""
@@ -210,9 +211,10 @@ class RelativisticAverageHinge(RelativisticAverage):
 
 
 class DualContrastive(AdversarialLoss):
-    """Each real against all fakes, and each fake against all real ones, by softmax. Yu et al. 2021, arXiv 2103.16748.
+    """Softmax of each real logit against all fakes, and of each fake against all reals. Yu et al. 2021, arXiv
+    2103.16748.
 
-    The batches are those of one process: with several processes the loss differs from one process's.
+    The batch is that of one process, so with several processes the loss differs from that of one process.
     """
 
     needs_real = True

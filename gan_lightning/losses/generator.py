@@ -1,4 +1,4 @@
-"""How the generator uses the adversarial loss: of all its fakes or the best ones, beside or without features."""
+"""The generator's loss: adversarial, of all fakes or the best ones, and feature matching."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gan_lightning.losses.adversarial import AdversarialLoss
 
 
 class GeneratorLoss:
-    """The generator's side of the game, with options. The default is the adversarial loss of all fakes.
+    """The generator's loss, with options. The default is the adversarial loss of all fakes.
 
-    adversarial: weight of the adversarial loss; 0 leaves feature matching alone, as in its paper.
+    adversarial: weight of the adversarial loss; 0 trains with feature matching only, as in its paper.
     feature_matching: weight of the squared distance between the mean features of real and fake images.
         Salimans et al. 2016, arXiv 1606.03498.
-    top_k: the generator learns from this share of its fakes, the ones with the highest logits; 1 is all. Sinha et al.
-        2020, arXiv 2002.06224.
-    top_k_decay: the share starts at 1 and shrinks by this factor each epoch, down to top_k.
+    top_k: share of the fakes that are used, those with the highest logits; 1 uses all. Sinha et al. 2020, arXiv
+        2002.06224.
+    top_k_decay: the share starts at 1 and is multiplied by this factor each epoch, down to top_k.
 
-    Shares and means are those of one process's rows: with several processes they differ from one process's.
+    Shares and means are over the rows of one process, so with several processes they differ from those of one.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class GeneratorLoss:
         self.top_k, self.top_k_decay = top_k, top_k_decay
 
     def check(self, duel: Duel) -> None:
-        """Raise UserError for options of the adversarial loss where a head's own terms take its place."""
+        """Raise UserError for options of the adversarial loss if the head's terms replace it."""
         if duel.head is None or not duel.head.plays_alone:
             return
         for name in ("adversarial", "top_k"):
@@ -53,7 +53,7 @@ class GeneratorLoss:
                 )
 
     def __call__(self, loss: AdversarialLoss | None, step: DuelStep, epoch: int = 0) -> dict[str, Tensor]:
-        """Return the weighted terms by name; `loss` is None where a head's terms take its place."""
+        """Return the weighted terms by name; `loss` is None if the head's terms replace the adversarial loss."""
         terms = {}
         if self.adversarial and loss is not None:
             real = step.real_logits if loss.needs_real else None

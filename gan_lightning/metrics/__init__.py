@@ -1,6 +1,6 @@
 """Metrics of generated samples, and the networks whose features they compare.
 
-`evaluate(real, fake, ["fid", "kid"])` scores folders, tensors and data modules; it is imported when first used.
+`evaluate(real, fake, ["fid", "kid"])` scores folders, tensors and data modules; it is imported on first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["evaluate"]
 def __getattr__(name: str) -> Any:
     if name != "evaluate":
         raise AttributeError(f"module 'gan_lightning.metrics' has no attribute {name!r}")
-    # By its name: the evaluation builds on this package, which so knows nothing of it.
+    # Imported by name, because the evaluation package imports this package.
     return importlib.import_module("gan_lightning.evaluation.image_sets").evaluate
 
 

@@ -1,4 +1,4 @@
-"""What a metric of samples and a feature extractor promise, so that one extractor pass serves every metric."""
+"""Interfaces of metrics and feature extractors; one pass through the extractor serves all metrics."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from torchmetrics.utilities import dim_zero_cat
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known about the things to be measured before the first sample: metrics are built from it.
+    """What is known before the first sample is measured; metrics are built from it.
 
-    feature_dim, num_classes: the extractor's widths F and K, 0 where there is none; extractor: its name.
-    modes: `(M, D)` centres of a mixture, std: their spread.
-    num_reals, num_fakes: how many of each are compared. image_shape: of a sample. data: the data set's name.
-    labels: classes of the data set, 0 where it is unlabelled; class_names: theirs.
-    stacked: whether images are digits stacked as colours, see `data.Stacked`.
-    fakes_labelled: whether samples are made for classes.
-    has_generator, has_discriminator: whether the networks are at hand, which they are not for two folders of images.
-    has_styles: whether the generator maps latents to styles.
-    fields: what there is of each sample: "images", and "targets" and "sources" of a producer that has them.
+    feature_dim, num_classes: number of features F and of logits K of the extractor, 0 without one.
+    extractor: its name.
+    modes: centres `(M, D)` of the Gaussians of a mixture. std: their standard deviation.
+    num_reals, num_fakes: number of real images and of samples that are compared.
+    image_shape: shape of one sample. data: name of the data set.
+    labels: number of classes of the data set, 0 if it has no labels. class_names: names of the classes.
+    stacked: whether an image is three digits, one in each colour channel; see `data.Stacked`.
+    fakes_labelled: whether samples have class labels.
+    has_generator, has_discriminator: whether the network is available; it is not when two folders of images are
+        compared.
+    has_styles: whether the generator has a mapping network from latents to styles.
+    fields: what a producer returns for each sample: "images", and "targets" and "sources" if it has them.
     """
 
     feature_dim: int = 0
@@ -49,17 +52,17 @@ class Setting:
 
 
 class SampleMetric(Metric):
-    """Compares generated samples with real ones; built from a Setting.
+    """Compares generated samples with real images; built from a Setting.
 
     consumes: kinds of rows that `update(*values, real=...)` takes, in this order: "features" `(N, F)`, "logits"
-        `(N, K)`, "points" `(N, D)`, "labels" `(N,)`, "images" uint8 `(N, C, H, W)`; of samples that are made out of
-        something "targets" and "sources", in the form of images: such a metric is shown no real images.
-    names: what `compute()` returns, in order.
-    protocol: what completes the names: "split" for number of samples and split (kid10k_train), "count" for the number
-        alone (is10k), "" for nothing.
-    marked: whether the scores bear the extractor's suffix.
-    keeps: kinds whose real rows are given as `real_rows` before the first sample, instead of passing through `update`.
-    States whose name starts with `real_` depend on the real data alone; the evaluator caches them.
+        `(N, K)`, "points" `(N, D)`, "labels" `(N,)`, "images" uint8 `(N, C, H, W)`; "targets" and "sources" have the
+        form of images and exist where samples are made from an input. A metric that consumes them gets no real images.
+    names: names of the values that `compute()` returns, in order.
+    protocol: what is appended to the names: "split": number of samples and split (kid10k_train); "count": number of
+        samples only (is10k); "": nothing.
+    marked: whether the extractor's suffix is appended to the names.
+    keeps: kinds of rows whose real values are set as `real_rows` before the first sample and not passed to `update`.
+    States whose names start with `real_` depend only on the real data; the evaluator caches them.
     """
 
     consumes: ClassVar[tuple[str, ...]]
@@ -70,26 +73,26 @@ class SampleMetric(Metric):
     real_rows: Mapping[str, Tensor]
 
     def finish_real(self) -> None:
-        """Turn all that is known of the real data into `real_` states; called once, before they are cached.
+        """Compute the `real_` states from all real data; called once, before they are cached.
 
         The metric is then on the evaluation's device, and `real_rows` are on the CPU.
 
-        They are found again by the metric's options, the real data and the extractor: they may depend on nothing else
-        of the setting, such as the number of samples.
+        The key in the cache is made of the metric's options, the real data and the extractor. The states must not
+        depend on anything else in the setting, such as the number of samples.
         """
 
     def doubts(self) -> list[str]:
-        """Return what makes the scores doubtful in this setting, in sentences; they are shown before the first."""
+        """Return sentences that say why scores are unreliable in this setting; shown before the first score."""
         return []
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A generator to be measured as such, with all that belongs to it; None where it is not at hand.
+    """A generator that is measured, with what a metric may need; what is not available is None.
 
     sample: (start, stop, labels `(n,)` or None to draw them) -> images `(n, C, H, W)` in [-1, 1].
-    generator: the network that samples, with averaged weights unless raw ones are measured.
-    data: the data module. folder: where pictures may be left.
+    generator: the network that makes the samples, with averaged weights unless the raw weights are measured.
+    data: the data module. folder: where the metric may write pictures.
     """
 
     sample: Callable[..., Tensor]
@@ -106,9 +109,9 @@ class Subject:
 
 
 class GeneratorMetric(Metric):
-    """Measures a generator itself: built from a Setting, `update(subject)` is called once, on one process.
+    """Measures the generator itself; built from a Setting. `update(subject)` is called once, on one process.
 
-    names, protocol, marked: as SampleMetric's.
+    names, protocol, marked: see SampleMetric.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -116,7 +119,7 @@ class GeneratorMetric(Metric):
     marked: ClassVar[bool] = False
 
 
-PAIRED = ("targets", "sources")  # kinds of rows that a producer has beside its images
+PAIRED = ("targets", "sources")  # kinds of rows that a producer may return beside its images
 AnyMetric = SampleMetric | GeneratorMetric
 MetricClass = type[SampleMetric] | type[GeneratorMetric]
 MetricFactory = Callable[[Setting], AnyMetric]  # a metric's class, or a partial with its options
@@ -131,36 +134,36 @@ def metric_class(factory: MetricFactory) -> MetricClass:
 
 
 def kinds(factory: MetricFactory) -> set[str]:
-    """Return the kinds of rows that a metric consumes or keeps; none for one that measures a generator."""
+    """Return the kinds of rows that a metric consumes or keeps; empty for a GeneratorMetric."""
     kind = metric_class(factory)
     return {*kind.consumes, *kind.keeps} if issubclass(kind, SampleMetric) else set()
 
 
 def consumed(factory: MetricFactory) -> tuple[str, ...]:
-    """Return the kinds of rows that a metric takes through `update`; none for one that measures a generator."""
+    """Return the kinds of rows that a metric takes through `update`; empty for a GeneratorMetric."""
     return getattr(metric_class(factory), "consumes", ())
 
 
 def real_state(metric: Metric) -> dict[str, Tensor]:
-    """Return the states of `metric` that depend on the real data alone, on the CPU."""
+    """Return the states of `metric` that depend only on the real data, on the CPU."""
     return {name: dim_zero_cat(value).cpu() for name, value in metric.metric_state.items() if name.startswith("real_")}
 
 
 def set_state(metric: Metric, state: dict[str, Tensor]) -> None:
-    """Give `metric` the states that `real_state` returned."""
+    """Set the states that `real_state` returned."""
     for name, value in state.items():
         setattr(metric, name, value)
 
 
 def named_values(metric: AnyMetric) -> dict[str, float]:
-    """Return what `metric.compute()` says, under the metric's own names; computed on the CPU, in float64."""
+    """Return the values of `metric.compute()` under the metric's names; computed on the CPU, in float64."""
     values = metric.cpu().compute()
     values = values if isinstance(values, tuple) else (values,)
     return {name: float(value) for name, value in zip(metric.names, values, strict=True)}
 
 
 class Identity(nn.Module):
-    """Pass features through as float64: stands where torchmetrics expects its own network."""
+    """Return features unchanged, as float64; replaces the network that torchmetrics expects."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -172,12 +175,13 @@ class Identity(nn.Module):
 
 
 class Extractor(ABC):
-    """Images to features and logits, in one forward pass, in float32 whatever precision training uses.
+    """Computes features and logits of images in one forward pass, in float32 at any training precision.
 
-    name: for the protocol's text. suffix: what scores are marked with, "" for verified Inception alone.
-    resize: how images of any size are brought to its input, for the protocol's text.
-    feature_dim, num_classes: widths F and K. fingerprint: identifies weights and resize, known after `prepare`.
-    has_logits: False where K is 0 for any data.
+    name: for the protocol's text. suffix: appended to the scores' names; "" only for verified Inception weights.
+    resize: how images are resized to the input size, for the protocol's text.
+    feature_dim, num_classes: number of features F and of logits K.
+    fingerprint: identifies the weights and the resizing; known after `prepare`.
+    has_logits: False if K is 0 for every data set.
     """
 
     name: str
@@ -187,12 +191,12 @@ class Extractor(ABC):
     num_classes: int
     fingerprint: str
     has_logits: ClassVar[bool] = True
-    chunk = 256  # images per forward pass, bounds the memory of activations
+    chunk = 256  # images per forward pass; limits the memory for activations
     network: nn.Module
 
     @abstractmethod
     def check(self, data: Any) -> None:
-        """Raise a UserError if features of `data` cannot be had; download what is missing."""
+        """Raise a UserError if features of `data` cannot be computed; download what is missing."""
 
     @abstractmethod
     def prepare(self, data: Any, device: torch.device | str) -> None:

@@ -1,4 +1,4 @@
-"""Tensors that are worth keeping between runs, each file named by all that they depend on."""
+"""A cache of tensors between runs; a file's name is a hash of everything that its tensors depend on."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor
 
 from gan_lightning.paths import cache_dir, write_atomically
 
-ROWS = 2  # part of the key of rows, to be raised when the meaning of what is stored changes
+ROWS = 2  # part of the key of rows; increase it when the meaning of the stored values changes
 
 
 def place(folder: str, identity: str) -> Path:
-    """Return the file in `folder` of the cache for what `identity` says; another identity has another file."""
+    """Return the cache file in `folder` for `identity`; each identity has its own file."""
     return cache_dir() / folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
 
 
 def rows_place(kind: str, *fingerprints: str) -> Path:
-    """Return the file of the rows of a kind, such as features, of a whole set of images: {"rows": `(N, ...)`}.
+    """Return the cache file for all rows of one kind, such as features, of a set of images: {"rows": `(N, ...)`}.
 
-    fingerprints: of the images, and of the extractor where it made the rows.
+    fingerprints: of the images, and of the extractor if it computed the rows.
     """
     return place("rows", "\n".join((str(ROWS), kind, *fingerprints)))
 
 
 def read(path: Path) -> dict[str, Tensor] | None:
-    """Return what `write` wrote; None if there is no such file, or none that can be read."""
+    """Return what `write` stored; None if the file does not exist or cannot be read."""
     try:
         return load_file(path)
     except (OSError, SafetensorError):
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Tensor] | None:
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write atomically; a warning where that fails, since what was measured is at hand."""
+    """Write atomically. A failure gives only a warning, since the values are already in memory."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
         write_atomically(path, lambda temporary: save_file(whole, temporary))

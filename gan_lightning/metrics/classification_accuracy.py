@@ -1,4 +1,4 @@
-"""What a classifier learns from generated images about real ones, and the reverse."""
+"""Accuracy of classifiers that are trained on generated images and tested on real ones, and the reverse."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class ClassificationAccuracy(GeneratorMetric):
 
     gan_train: trained on generated images and tested on real ones, the classification accuracy score (Ravuri and
     Vinyals 2019, arXiv 1905.10887). gan_test: trained on real images and tested on generated ones (Shmelkov et al.
-    2018, arXiv 1807.09499): high where samples look like their class, however few different ones there are. gan_base:
-    trained and tested on real images, what the others are to be held against. gan_augmented: trained on both and tested
-    on real ones; above gan_base, generated images are worth adding to the real ones.
+    2018, arXiv 1807.09499): high if samples look like their class, even if there is little variety. gan_base: trained
+    and tested on real images; compare the others with it. gan_augmented: trained on both and tested on real ones. If it
+    is above gan_base, it helps to add generated images to the real ones.
 
-    The classifier and its recipe are those of extractor=classifier, and so are the training images: 80% of the training
-    split. Generated ones are as many, and of the same classes. Tests use the split "test" where the data has one, else
-    the other 20%, which the generator knows and the classifier does not.
+    The classifier, its recipe and its training images are those of extractor=classifier: 80% of the training split.
+    There are as many generated images, with the same classes. Tests use the split "test" if the data has one, else the
+    other 20%, which the generator was trained on and the classifier was not.
 
-    epochs: passes over the training images. seed: of the classifiers. augmented: whether to train on both as well.
+    epochs: passes over the training images. seed: of the classifiers. augmented: also train a classifier on real and
+        generated images together.
     """
 
     names: ClassVar[tuple[str, ...]] = ("gan_train", "gan_test", "gan_base")

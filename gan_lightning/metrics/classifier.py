@@ -1,4 +1,4 @@
-"""Features of a small classifier that is trained once on the labelled data set itself: for data Inception never saw."""
+"""Features of a small classifier that is trained once on the labelled data set, for data unlike Inception's."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.collective import from_rank_zero
 from gan_lightning.streams import generator, key
 
-VERSION = 1  # of network and recipe: part of the cache's key, to be raised with any change of either
-SIDE = 32  # larger images are averaged down to this many pixels
+VERSION = 1  # part of the cache's key; increase it when the network or the recipe changes
+SIDE = 32  # pixels; larger images are downsampled to this side by averaging
 MOST_IMAGES = 50_000
 WIDTH = 128
 
 
 class Classifier(Extractor):
-    """128 penultimate features and K class logits of a convolutional net that knows the data set's own classes.
+    """128 penultimate features and K class logits of a convolutional network trained on the data set's own classes.
 
-    Trained on 80% of the training split (at most 50,000 images, at most 32 x 32 pixels), its accuracy on the other 20%
-    is printed, and both are cached under the data's fingerprint. Scores are marked `[classifier]`: they compare
-    generators on this data set, not with published numbers.
+    It is trained on 80% of the training split (at most 50,000 images of at most 32 x 32 pixels). Its accuracy on the
+    other 20% is printed. Weights and accuracy are cached under the data's fingerprint. Scores are marked
+    `[classifier]`: they compare generators on this data set and do not compare with published numbers.
 
-    epochs: passes over the 80%. seed: of split, initial weights and order.
+    epochs: passes over the 80%. seed: of the split, the initial weights and the order of the images.
     """
 
     name = "classifier"
@@ -58,7 +58,9 @@ class Classifier(Extractor):
         self.resize = f"averaged to {SIDE}" if max(data.image_shape[1:]) > SIDE else ""
 
     def prepare(self, data: Any, device: torch.device | str) -> None:
-        """Load the trained classifier of `data`, or train it on `device` (rank zero does, the others receive it)."""
+        """Load the trained classifier of `data`, or train it on `device`: rank zero trains, the others receive the
+        weights.
+        """
         self.check(data)
         if self._learnt != data.fingerprint("train"):
             state = from_rank_zero(lambda: self.trained(data, torch.device(device)))
@@ -76,13 +78,13 @@ class Classifier(Extractor):
         return features, self.network[-1](features)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return features `(N, 128)` of float images `(N, C, H, W)` in [-1, 1], which are not rounded to 8 bits."""
+        """Return features `(N, 128)` of float images `(N, C, H, W)` in [-1, 1], without rounding them to 8 bits."""
         if max(images.shape[-2:]) > SIDE:
             images = functional.adaptive_avg_pool2d(images, SIDE)
         return self.network[:-1](images)
 
     def trained(self, data: Any, device: torch.device) -> dict[str, Tensor]:
-        """Return the trained weights and "accuracy", from the cache or, on one process alone, trained now."""
+        """Return the trained weights and "accuracy", from the cache or (on one process) trained now."""
         self.check(data)
         identity = f"{data.fingerprint('train')}/{data.num_classes}/{VERSION}/{self.epochs}/{self.seed}"
         path = cache.place("classifiers", identity)
@@ -105,9 +107,10 @@ class Classifier(Extractor):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one CPU thread: the net is so small that more help little, and on busy cores they wait for each other.
+    """Compute on one CPU thread.
 
-    It also makes the weights, and so the scores, independent of the number of cores.
+    The network is so small that more threads help little, and on busy cores they wait for each other. One thread also
+    makes the weights, and with them the scores, independent of the number of cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -125,9 +128,9 @@ def _hash(state: dict[str, Tensor]) -> str:
 
 
 def load(data: Any, split: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Return uint8 images `(N, C, h, w)`, averaged down, and labels `(N,)` in a random order that `seed` fixes.
+    """Return uint8 images `(N, C, h, w)`, downsampled, and labels `(N,)` in a random order that depends on `seed`.
 
-    At most 50,000 of the split.
+    At most 50,000 images of the split are used.
     """
     reference = data.reference(split)
     chosen = torch.randperm(len(reference), generator=generator(seed, "classifier", "split"))[:MOST_IMAGES]
@@ -141,7 +144,7 @@ def load(data: Any, split: str, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def shrink(images: Tensor) -> Tensor:
-    """Return uint8 images `(N, C, H, W)`, larger ones averaged down to 32 x 32."""
+    """Return uint8 images `(N, C, H, W)`; larger ones are downsampled to 32 x 32 by averaging."""
     if max(images.shape[-2:]) <= SIDE:
         return images
     return functional.adaptive_avg_pool2d(images.float(), SIDE).round().byte()
@@ -152,20 +155,20 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 def build(channels: int, classes: int, seed: int) -> nn.Sequential:
-    """Return a net of about 0.2 million weights whose last layer is the linear classifier; `seed` fixes the weights."""
+    """Return a network of about 0.2 million weights drawn from `seed`; its last layer is the linear classifier."""
 
     def block(inputs: int, outputs: int, kernel: int = 3) -> list[nn.Module]:
         convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
         return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
-    with torch.random.fork_rng(devices=[]):  # initial weights come from the global random state, which is training's
+    with torch.random.fork_rng(devices=[]):  # initial weights use the global random state, which training needs
         torch.default_generator.manual_seed(key(seed, "classifier", "weights"))
         layers = [*block(channels, 32, 5), *block(32, 64), *block(64, 128), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
         return nn.Sequential(*layers, nn.Linear(4 * 128, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
 
 
 def fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: int, batch_size: int = 64) -> None:
-    """Train `network` on uint8 images `(N, C, H, W)` with labels `(N,)`, in an order that `seed` fixes."""
+    """Train `network` on uint8 images `(N, C, H, W)` with labels `(N,)`, in an order that depends on `seed`."""
     order = generator(seed, "classifier", "order")
     steps = epochs * -(-len(images) // batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
@@ -184,13 +187,13 @@ def fit(network: nn.Module, images: Tensor, labels: Tensor, epochs: int, seed: i
 
 @torch.no_grad()
 def named(network: nn.Module, images: Tensor) -> Tensor:
-    """Return the class `(N,)` into which `network` puts each of uint8 images `(N, C, H, W)`."""
+    """Return the predicted class `(N,)` of each of the uint8 images `(N, C, H, W)`."""
     return network(_pixels(images)).argmax(1)
 
 
 @torch.no_grad()
 def share_right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of uint8 images `(N, C, H, W)` that `network` puts into their class; NaN of none."""
+    """Return the accuracy of `network` on uint8 images `(N, C, H, W)`; NaN if there are none."""
     network.eval()
     right = [
         (named(network, batch) == truth).sum()

@@ -1,4 +1,4 @@
-"""Several processes measure together: rows are gathered in the order of their samples, results come from rank zero."""
+"""Measuring with several processes: rows are gathered in sample order, and rank zero computes the results."""
 
 from __future__ import annotations
 

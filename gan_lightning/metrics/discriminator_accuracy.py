@@ -1,4 +1,4 @@
-"""What the discriminator has learnt by heart: how well it knows training images, held-out ones and samples."""
+"""How much the discriminator over-fits: its accuracy on training images, held-out images and samples."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ Batch = tuple[Tensor, Tensor | None]
 
 
 class DiscriminatorAccuracy(GeneratorMetric):
-    """Shares of images that the discriminator puts on the right side: training images, held-out ones, samples.
+    """Accuracy of the discriminator (real or fake) on training images, held-out images and samples.
 
-    A discriminator that knows training images and does not know held-out ones has over-fitted: the gap is
-    d_accuracy_train - d_accuracy_test (compare Karras et al. 2020, arXiv 2006.06676). Data without a held-out split
-    have no d_accuracy_test. Of each kind as many images as there are samples, at most; without augmentation; the
-    discriminator is in evaluation mode.
+    A discriminator that accepts training images and rejects held-out ones has over-fitted. The gap is d_accuracy_train
+    - d_accuracy_test (compare Karras et al. 2020, arXiv 2006.06676). Data without a held-out split have no
+    d_accuracy_test. Of each kind, at most as many images are used as there are samples. There is no augmentation, and
+    the discriminator is in evaluation mode.
 
-    held_out: the split that was not trained on. border: the logit that divides real from fake; None puts it halfway
-    between the mean logits of training images and samples, for critics and relativistic losses, which have no border.
+    held_out: the split that was not trained on.
+    border: the logit that separates real from fake. None takes the midpoint between the mean logits of training images
+        and samples, for critics and relativistic losses, which define no border.
     """
 
     names: ClassVar[tuple[str, ...]] = ("d_accuracy_train", "d_accuracy_test", "d_accuracy_fake")
@@ -44,7 +45,7 @@ class DiscriminatorAccuracy(GeneratorMetric):
         self.add_state("shares", torch.zeros(0, dtype=torch.float64), dist_reduce_fx=None)
 
     def update(self, subject: Subject) -> None:
-        """Show the discriminator of `subject` its images."""
+        """Compute the discriminator's logits for the images of `subject`."""
         judge = subject.discriminator
         if judge is None:
             raise UserError("metrics=[discriminator_accuracy] needs a discriminator, and there is none: leave it out.")
@@ -59,16 +60,16 @@ class DiscriminatorAccuracy(GeneratorMetric):
             border = float(logits["train"].mean() + logits["fake"].mean()) / 2
         right = {name: values < border if name == "fake" else values > border for name, values in logits.items()}
         self.names = tuple(f"d_accuracy_{name}" for name in logits)  # type: ignore[misc]
-        # A logit that is not finite is on neither side: it makes the share NaN.
+        # A logit that is not finite counts as neither real nor fake; it makes the accuracy NaN.
         self.shares = torch.stack([share.double().mean() + 0 * logits[name].sum() for name, share in right.items()])
 
     def compute(self) -> tuple[Tensor, ...]:
-        """Return the shares, in the order of `names`."""
+        """Return the accuracies, in the order of `names`."""
         return tuple(self.shares)
 
 
 def _real(subject: Subject, split: str) -> Iterator[Batch]:
-    indices = reading.some(subject.data, split, subject.num_fakes, "d_accuracy")  # mixed: some judge neighbours too
+    indices = reading.some(subject.data, split, subject.num_fakes, "d_accuracy")  # shuffled: packs judge neighbours
     for batch in reading.batches(subject.data, split, indices, BATCH):
         images = batch["image"]
         yield images if images.is_floating_point() else images.float() / 127.5 - 1, batch.get("label")
@@ -86,7 +87,7 @@ def _fake(subject: Subject) -> Iterator[Batch]:
 
 
 def _logits(judge: nn.Module, batches: Iterable[Batch]) -> Tensor:
-    """Return the logits on the CPU, `(N,)` or one for each whole pack; those of patches are averaged."""
+    """Return the logits on the CPU, `(N,)`, or one for each whole pack; logits of patches are averaged."""
     device, pack = next(judge.parameters()).device, getattr(judge, "pack", 1)
     labelled, found = getattr(judge, "needs_labels", False), []
     for images, labels in batches:

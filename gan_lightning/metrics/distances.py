@@ -1,8 +1,8 @@
-"""Which points lie within given distances of others: decided as by float64, at the speed and memory of float32 blocks.
+"""Decides which points lie within given distances of others, as exactly as float64 and as fast as float32.
 
-Float32 matrix products lose the distances of points that are close together far from the origin, and at equal points
-they are not 0. So what their rounding leaves open is computed again: pair by pair where it is little, by float64
-products where it is much (samples of a collapsed generator, images that occur many times).
+Distances from float32 matrix products are wrong for points that are close together and far from the origin, and for
+equal points they are not 0. So every comparison that the rounding error could change is computed again: pair by pair if
+there are few, with float64 products if there are many (samples of a collapsed generator, images that occur many times).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-BLOCK = 2**24  # distances held at a time, 64 MB in float32, whatever the number of points
-SPARE = 8  # candidates beyond the k-th neighbour whose distance is computed exactly
-FEW = 1 / 256  # share of open decisions in a block up to which pairs are computed one by one
+BLOCK = 2**24  # distances in memory at a time, 64 MB in float32, for any number of points
+SPARE = 8  # further candidates after the k-th neighbour whose distances are computed exactly
+FEW = 1 / 256  # largest share of uncertain comparisons in a block for which pairs are computed one by one
 
 
 class Block:
@@ -33,14 +33,14 @@ class Block:
             self.squared = torch.addmm(self.norms, points, others.T, alpha=-2)
 
     def _rounding(self, dtype: torch.dtype) -> float:
-        """Return the largest error of a squared distance from products, as a share of both points' squared norms.
+        """Return the largest error of a squared distance from matrix products, relative to the points' squared norms.
 
-        Errors of a sum of F terms grow as the root of F; a few more come from the sums around it.
+        The error of a sum of F terms grows with the square root of F; the other additions contribute a little more.
         """
         return torch.finfo(dtype).eps * (4 + math.sqrt(self.points.shape[1]))
 
     def within(self, squared_radii: Tensor, closed: bool) -> Tensor:
-        """Return bool `(n, M)`: is the distance less than the radius, or, if `closed`, equal to it.
+        """Return bool `(n, M)`: whether the distance is less than the radius or, if `closed`, equal to it.
 
         squared_radii: float64, `(M,)` for balls around the others, or `(n, 1)` for balls around the points.
         """
@@ -57,7 +57,7 @@ class Block:
         return margin <= tie if closed else margin < -tie
 
     def smallest(self, rank: int) -> Tensor:
-        """Return the squared distances `(n,)` to the others with this rank, 0 for the nearest, in float64."""
+        """Return the squared distance `(n,)` to the neighbour of this rank (0: the nearest), in float64."""
         count = min(rank + 1 + SPARE, len(self.others))
         nearest, columns = self.squared.topk(count, largest=False)
         if nearest.dtype == torch.float64:
@@ -71,7 +71,7 @@ class Block:
         return squared
 
     def _pairs(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return the squared distances `(P,)` between pairs of a point and another, exactly 0 for equal ones."""
+        """Return the squared distances `(P,)` of pairs of a point and another; exactly 0 for equal points."""
         squared = rows.new_empty(len(rows), dtype=torch.float64)
         size = max(1, BLOCK // 16 // self.points.shape[1])
         parts = zip(squared.split(size), rows.split(size), columns.split(size), strict=True)
@@ -82,7 +82,7 @@ class Block:
 
 
 def blocks(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Block]]:
-    """Yield (place among the points, distances of those points from all others), of at most BLOCK distances."""
+    """Yield (slice of the points, distances of these points from all others), at most BLOCK distances at a time."""
     size = max(1, BLOCK // len(others))
     for start in range(0, len(points), size):
         place = slice(start, start + size)
@@ -90,7 +90,7 @@ def blocks(points: Tensor, others: Tensor) -> Iterator[tuple[slice, Block]]:
 
 
 def squared_radii(points: Tensor, k: int) -> Tensor:
-    """Return the squared distance `(N,)` of each point `(N, F)` to its k-th nearest other one; NaN if there is none."""
+    """Return the squared distance `(N,)` of each point `(N, F)` to its k-th nearest neighbour; NaN if there is none."""
     if len(points) <= k:
         return torch.full((len(points),), math.nan, dtype=torch.float64, device=points.device)
     return torch.cat([block.smallest(k) for _, block in blocks(points, points)])  # rank 0 is the point itself
@@ -102,7 +102,7 @@ def _squared_norms(points: Tensor) -> Tensor:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute matrix products in true float32, whatever precision the user allows training."""
+    """Compute matrix products in full float32, whatever precision the user allows in training."""
     backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:

@@ -16,8 +16,9 @@ from gan_lightning.metrics.frechet import Moments, distance, distance_of_rows, f
 class FID(SampleMetric):
     """Frechet distance between Gaussians fitted to real and generated features (Heusel et al. 2017, arXiv 1706.08500).
 
-    torchmetrics' value, in less time: the real covariance is factored once and cached, no root of a matrix is taken,
-    and fewer samples than features are kept as they are. Everything is float64. Takes features `(N, F)`.
+    The value is that of torchmetrics, computed faster: the real covariance is factored once and cached, no matrix
+    square root is needed, and if there are fewer samples than features their rows are kept. Everything is float64.
+    Takes features `(N, F)`.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("features",)
@@ -26,9 +27,9 @@ class FID(SampleMetric):
 
     real_count: Tensor
     real_mean: Tensor  # (F,)
-    real_factor: Tensor  # (F, rank) once all real features are known, before that empty
-    scatter: Tensor  # (F, F) of the real features, empty before the first
-    fake_rows: list[Tensor]  # until there are as many as features, then:
+    real_factor: Tensor  # (F, rank) after all real features are known, empty before
+    scatter: Tensor  # (F, F) of the real features, empty at the start
+    fake_rows: list[Tensor]  # while there are fewer rows than features; after that:
     fake_count: Tensor
     fake_mean: Tensor
     fake_scatter: Tensor
@@ -44,7 +45,7 @@ class FID(SampleMetric):
         self.add_state("fake_rows", [], dist_reduce_fx=None)
 
     def update(self, features: Tensor, real: bool) -> None:
-        """Take features `(N, F)` of real images or of samples, in any portions."""
+        """Take features `(N, F)` of real images or of samples, in batches of any size."""
         features = features.double()
         if real:
             before = _started(Moments(self.real_count, self.real_mean, self.scatter), features)
@@ -62,7 +63,7 @@ class FID(SampleMetric):
         self.real_factor = factor(self.scatter / (self.real_count - 1))
 
     def compute(self) -> Tensor:
-        """Return the distance, exactly 0 where it is no more than rounding; raises UserError for a single image."""
+        """Return the distance; 0 where it is within rounding error. Raises UserError for a single image."""
         if self.real_factor.dim() < 2:
             self.finish_real()
         rows = dim_zero_cat(self.fake_rows) if self.fake_rows else self.real_mean.new_zeros(0, len(self.real_mean))
@@ -72,7 +73,7 @@ class FID(SampleMetric):
         return distance(self.real_mean, self.real_factor, Moments(self.fake_count, self.fake_mean, self.fake_scatter))
 
     def doubts(self) -> list[str]:
-        """Say so if there are fewer images than features."""
+        """Return a sentence if there are fewer images than features."""
         few = {"samples": self.setting.num_fakes, "real images": self.setting.num_reals}
         return [
             f"FID fits a covariance of {self.setting.feature_dim:,} features to {count:,} {what}, which are too few: "

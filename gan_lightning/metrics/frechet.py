@@ -1,4 +1,4 @@
-"""The Frechet distance between two Gaussians, by symmetric eigenvalue problems only, as small as they can be."""
+"""The Frechet distance between two Gaussians, computed from eigenvalues of small symmetric matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EPSILON = torch.finfo(torch.float64).eps
 
 
 class Moments(NamedTuple):
-    """What is known of rows `(N, F)`: their number, mean `(F,)`, and the sum of their centred squares `(F, F)`."""
+    """Number, mean `(F,)` and scatter matrix `(F, F)` (sum of centred outer products) of rows `(N, F)`."""
 
     number: Tensor
     mean: Tensor
@@ -28,7 +28,7 @@ class Moments(NamedTuple):
 
 
 def factor(covariance: Tensor) -> Tensor:
-    """Return A `(F, rank)` with A A^T = covariance `(F, F)`: it stands for the root, and is no larger."""
+    """Return A `(F, rank)` with A A^T = covariance `(F, F)`; used instead of the square root, and never larger."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > len(values) * EPSILON * values.max().clamp_min(0)
     return vectors[:, kept] * values[kept].sqrt()
@@ -37,7 +37,7 @@ def factor(covariance: Tensor) -> Tensor:
 def distance(mean: Tensor, real_factor: Tensor, fakes: Moments) -> Tensor:
     """Return |m_r - m_f|^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)), given m_r, a factor of S_r, and samples' moments.
 
-    The trace of the root is the sum of roots of the eigenvalues of A^T S_f A, which is symmetric.
+    The trace of the matrix root is the sum of the square roots of the eigenvalues of A^T S_f A, which is symmetric.
     """
     covariance = fakes.scatter / (fakes.number - 1)
     inner = real_factor.T @ covariance @ real_factor
@@ -45,7 +45,7 @@ def distance(mean: Tensor, real_factor: Tensor, fakes: Moments) -> Tensor:
 
 
 def distance_of_rows(mean: Tensor, real_factor: Tensor, rows: Tensor) -> Tensor:
-    """Return `distance` for samples given as rows `(N, F)`, which costs less where N < F.
+    """Return `distance` for samples given as rows `(N, F)`; this is faster if N < F.
 
     The eigenvalues are then those of the Gram matrix `(N, N)` of X A, X being the centred rows.
     """
@@ -60,14 +60,14 @@ def distance_of_rows(mean: Tensor, real_factor: Tensor, rows: Tensor) -> Tensor:
 
 
 def _distance(mean: Tensor, real_factor: Tensor, fake_mean: Tensor, fake_trace: Tensor, values: Tensor) -> Tensor:
-    """Return the distance, given the eigenvalues of S_r S_f that may differ from 0; what is mere rounding is 0."""
+    """Return the distance from the nonzero eigenvalues of S_r S_f; 0 if it is within rounding error."""
     roots = values.clamp_min(0).sqrt()
     total = (mean - fake_mean).square().sum() + real_factor.square().sum() + fake_trace - 2 * roots.sum()
     return total if total > _rounding(roots, mean) else torch.zeros_like(total)
 
 
 def _rounding(roots: Tensor, mean: Tensor) -> Tensor:
-    """Return the error of the distance: an eigenvalue's is that of the largest, which a small one's root magnifies."""
+    """Return the rounding error of the distance; the square root of a small eigenvalue magnifies it."""
     largest = roots.max() if len(roots) else roots.new_zeros(())
     errors = 8 * EPSILON * largest.square() / roots.clamp_min(EPSILON**0.5 * largest)
     return errors.nan_to_num(0).sum() + (16 * EPSILON) ** 2 * mean.square().sum()

@@ -1,4 +1,4 @@
-"""How alike generated images are to one another: the mean of a measure over random pairs of them."""
+"""Similarity of generated images to one another: the mean of a measure over random pairs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gan_lightning.metrics.subset import RandomSubset
 
 
 class PairMetric(SampleMetric):
-    """Base of metrics of pairs of samples, each sample in at most one pair.
+    """Base class of metrics over pairs of samples; each sample is in at most one pair.
 
-    A subclass that consumes labels pairs within classes: across them any generator is diverse, and collapse shows
-    within them (Odena et al. 2016, arXiv 1610.09585).
+    A subclass that consumes labels forms pairs within classes. Pairs of different classes always differ, so collapse is
+    visible only within classes (Odena et al. 2016, arXiv 1610.09585).
 
-    pairs: at most so many, of samples chosen at random. Twice as many images are kept, as uint8.
-    Takes uint8 images `(N, C, H, W)`, and labels `(N,)` where it consumes them.
+    pairs: largest number of pairs; samples are chosen at random. Twice as many images are kept, as uint8. Takes uint8
+    images `(N, C, H, W)`, and labels `(N,)` if it consumes them.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("images",)
@@ -32,14 +32,14 @@ class PairMetric(SampleMetric):
         super().__init__(**LOCAL)
         (name,) = self.names
         check_range(f"metrics.{name}", 1, pairs=pairs)
-        least = setting.labels + 1 if "labels" in self.consumes else 2  # so many are sure to hold a pair
+        least = setting.labels + 1 if "labels" in self.consumes else 2  # this many always contain a pair
         if setting.num_fakes < least:
             raise UserError(
                 f"metrics=[{name}] compares pairs of one class, and {setting.num_fakes} samples of "
                 f"{setting.labels} classes may hold none: set evaluation.num_fakes to {least} at least."
             )
         self.pairs = pairs
-        self.place = torch.device("cpu")  # where images came from, and where they are compared
+        self.place = torch.device("cpu")  # device of the images; they are compared there
         self.reset()
 
     def measure(self, first: Tensor, second: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class PairMetric(SampleMetric):
         self._images = RandomSubset(2 * self.pairs, "pairs")
 
     def update(self, images: Tensor, labels: Tensor | None = None, real: bool = False) -> None:
-        """Take uint8 images `(N, C, H, W)` and their labels `(N,)`; real ones play no part."""
+        """Take uint8 images `(N, C, H, W)` and their labels `(N,)`; real images are ignored."""
         if not real:
             self.place = images.device
             self._images.add(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels)
@@ -68,7 +68,7 @@ class PairMetric(SampleMetric):
 
 
 def pairs_within(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return indices `(P,)` and `(P,)` of rows that make pairs of the same label `(N,)`, none of them twice."""
+    """Return indices `(P,)` and `(P,)` of pairs of rows with equal labels `(N,)`; no row is used twice."""
     first, second = [], []
     for label in labels.unique():
         members = (labels == label).nonzero()[:, 0]

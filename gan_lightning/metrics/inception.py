@@ -1,4 +1,4 @@
-"""Features of Inception-v3 as published scores use it: torch-fidelity's port of the TensorFlow 2015 network."""
+"""Features of Inception-v3 as used in published scores: torch-fidelity's port of the TensorFlow network of 2015."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}
 class Inception(Extractor):
     """2,048 pooled features and 1,008 logits without bias, after TensorFlow 1's bilinear resize to 299 x 299.
 
-    weights: a file of one's own; None takes PyTorch's hub folder, downloading 96 MB on first use. Weights whose
-    SHA-256 is not the published one run, and their scores are marked `[unverified]`. Grey images become RGB.
+    weights: a file of the user's; None uses PyTorch's hub folder and downloads 96 MB on first use. Weights whose
+    SHA-256 is not the published one are accepted, and their scores are marked `[unverified]`. Grey images become RGB.
     """
 
     name = "inception"
@@ -37,7 +37,7 @@ class Inception(Extractor):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
         self.suffix = ""
-        self.fingerprint = ""  # until the weights are read
+        self.fingerprint = ""  # known after the weights are read
 
     def check(self, data: Any = None) -> None:
         """Find or download the weights and read them; UserError says what is missing or wrong."""
@@ -103,7 +103,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _build(state: dict[str, Tensor], path: Path) -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    buffer = io.BytesIO()  # the class unpickles whatever file it is given: give it only tensors that were read safely
+    buffer = io.BytesIO()  # the class unpickles its file: give it only tensors that were read safely
     torch.save(state, buffer)
     buffer.seek(0)
     try:
@@ -122,7 +122,7 @@ def _foreign(path: Path) -> UserError:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Switch TF32 convolutions off: scores are to be the same on every device."""
+    """Switch TF32 convolutions off, so that scores are the same on every device."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -18,9 +18,9 @@ from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 class InceptionScore(library.InceptionScore, SampleMetric):
     """exp E KL(p(y|x) || p(y)), mean and population std over `splits` parts (Salimans et al. 2016, arXiv 1606.03498).
 
-    torchmetrics shuffles with the global random state, in float32; here the order is torch-fidelity's (a fixed seed),
-    the sums are float64, and training's random numbers stay untouched. With fewer samples than `splits` each sample is
-    a part. Takes logits `(N, K)`.
+    torchmetrics shuffles with the global random state and sums in float32. Here the order is torch-fidelity's (a fixed
+    seed), the sums are float64, and the random numbers of training do not change. With fewer samples than `splits`,
+    each sample is a part. Takes logits `(N, K)`.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("logits",)
@@ -34,7 +34,7 @@ class InceptionScore(library.InceptionScore, SampleMetric):
             super().__init__(feature=nn.Identity(), splits=splits, **LOCAL)
 
     def update(self, imgs: Tensor, real: bool = False) -> None:
-        """Take logits `(N, K)`; those of real images play no part in this score."""
+        """Take logits `(N, K)`; those of real images are ignored."""
         if not real:
             super().update(imgs)
 
@@ -52,6 +52,6 @@ class InceptionScore(library.InceptionScore, SampleMetric):
 def _score(logits: Tensor) -> Tensor:
     log_conditional = logits.log_softmax(dim=1)
     conditional = log_conditional.exp()
-    # A class that no sample has counts nothing: 0 * (log 0 - log 0) must not become NaN.
+    # A class without samples contributes 0: 0 * (log 0 - log 0) must not become NaN.
     marginal = conditional.mean(dim=0, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
     return (conditional * (log_conditional - marginal.log())).sum(dim=1).mean().exp()

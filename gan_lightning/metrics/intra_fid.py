@@ -1,4 +1,4 @@
-"""Frechet distance class by class: it sees samples of a wrong class and lack of variety in one, as FID does not."""
+"""Frechet distance class by class; unlike FID it detects samples of a wrong class and missing variety in a class."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from gan_lightning.metrics.rows import RowsMetric
 class IntraFID(RowsMetric):
     """Mean over classes of the Frechet distance between samples and real images of a class (Miyato & Koyama 2018).
 
-    arXiv 1802.05637. Every class counts the same. Each distance has the bias of its class's number of images, so values
-    at other numbers of them do not compare. Takes features `(N, F)` and labels `(N,)` of both; float64.
+    arXiv 1802.05637. Every class has the same weight. The bias of each distance depends on the number of images of its
+    class, so values at different numbers of images do not compare. Takes features `(N, F)` and labels `(N,)` of both;
+    float64.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("features", "labels")
     keeps: ClassVar[tuple[str, ...]] = ("features", "labels")
     names: ClassVar[tuple[str, ...]] = ("intra_fid",)
 
-    real_ranks: Tensor  # (K,) widths of the classes' factors in real_factors; 0 where the real rows serve as well
+    real_ranks: Tensor  # (K,) columns of each class's factor in real_factors; 0 where the real rows are used instead
     real_factors: Tensor  # (F, sum of real_ranks): never more numbers than there are real features
 
     def __init__(self, setting: Setting) -> None:
@@ -58,7 +59,7 @@ class IntraFID(RowsMetric):
         return torch.stack(distances).mean()
 
     def doubts(self) -> list[str]:
-        """Say so if there are fewer images of a class than features."""
+        """Return a sentence if there are fewer images of a class than features."""
         few = {"samples": self.setting.num_fakes, "real images": self.setting.num_reals}
         return [
             f"intra_fid fits covariances of {self.setting.feature_dim:,} features to about "
@@ -95,7 +96,7 @@ def _check(setting: Setting) -> None:
 
 
 def _large_factor(rows: Tensor) -> Tensor:
-    """Return the factor of the rows' covariance, one without columns where the centred rows are no larger."""
+    """Return the factor of the rows' covariance; without columns if the centred rows are not larger."""
     if len(rows) <= rows.shape[1]:
         return rows.new_zeros(rows.shape[1], 0)
     centred = _centred(rows)
@@ -103,5 +104,5 @@ def _large_factor(rows: Tensor) -> Tensor:
 
 
 def _centred(rows: Tensor) -> Tensor:
-    """Return rows whose squares sum up to the covariance."""
+    """Return centred rows X with X^T X = covariance."""
     return (rows - rows.mean(dim=0)) / math.sqrt(len(rows) - 1)

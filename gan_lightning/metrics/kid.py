@@ -1,4 +1,4 @@
-"""Kernel inception distance: an own class, since torchmetrics' draws its subsets from the global random state."""
+"""Kernel inception distance; an own class, since that of torchmetrics draws from the global random state."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from gan_lightning.metrics.rows import RowsMetric
 class KID(RowsMetric):
     """Unbiased squared MMD with the kernel (x.y / F + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401).
 
-    Mean and population std over `subsets` random subsets of `subset_size` samples and as many real images, drawn in
-    torch-fidelity's order (a fixed seed). Where there are fewer samples or real images than `subset_size`, subsets are
-    as large as the smaller set; the mean is unbiased at any size, and the std is that of the size used. Slightly
-    negative values are right for distributions that hardly differ. Takes features `(N, F)`.
+    Mean and population standard deviation over `subsets` random subsets of `subset_size` samples and as many real
+    images, drawn in torch-fidelity's order (a fixed seed). If there are fewer samples or real images than
+    `subset_size`, a subset is as large as the smaller set. The mean is unbiased at any size; the standard deviation
+    depends on the size. Slightly negative values are correct if the distributions hardly differ.
+    Takes features `(N, F)`.
     """
 
     names: ClassVar[tuple[str, ...]] = ("kid", "kid_std")
@@ -38,7 +39,7 @@ class KID(RowsMetric):
         self.setting, self.subsets, self.subset_size = setting, subsets, subset_size
 
     def doubts(self) -> list[str]:
-        """Say that subsets are smaller than asked for."""
+        """Return a sentence if subsets are smaller than requested."""
         size = min(self.setting.num_fakes, self.setting.num_reals)
         if not 0 < size < self.subset_size:
             return []
@@ -51,7 +52,7 @@ class KID(RowsMetric):
         """Return mean and standard deviation over the subsets."""
         fakes, reals = self.fakes(), self.reals()
         size = min(self.subset_size, len(fakes), len(reals))
-        # Subsets that are the whole sets are all the same one.
+        # If a subset is the whole set, all subsets are the same.
         subsets = self.subsets if size < max(len(fakes), len(reals)) else 1
         stream = np.random.RandomState(self.draw_seed)
         distances = []
@@ -64,7 +65,7 @@ class KID(RowsMetric):
 
 
 def squared_mmd(fakes: Tensor, reals: Tensor) -> Tensor:
-    """Return the unbiased estimate, float64, from as many samples `(n, F)` as real images `(n, F)`."""
+    """Return the unbiased estimate, float64, from equally many samples `(n, F)` and real images `(n, F)`."""
     return (
         _mean_of_pairs(_kernel(fakes, fakes)) + _mean_of_pairs(_kernel(reals, reals)) - 2 * _kernel(fakes, reals).mean()
     )
@@ -76,5 +77,5 @@ def _kernel(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _mean_of_pairs(kernel: Tensor) -> Tensor:
-    """Return the mean `()` of what is not on the diagonal of `(n, n)`."""
+    """Return the mean `()` of the off-diagonal elements of `(n, n)`."""
     return (kernel.sum() - kernel.trace()) / (len(kernel) * (len(kernel) - 1))

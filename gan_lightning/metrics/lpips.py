@@ -1,4 +1,4 @@
-"""LPIPS: a learnt distance of images, here between generated ones, which shows how diverse they are."""
+"""LPIPS, a learned distance between images; here between generated images, as a measure of diversity."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from gan_lightning.metrics.weights import fetched
 
 Backbone = Literal["alex", "vgg", "squeeze"]
 BACKBONES = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights", "squeeze": "SqueezeNet1_1_Weights"}
-SMALLEST = 64  # pixels: AlexNet leaves nothing of less
+SMALLEST = 64  # pixels: AlexNet's feature maps are empty below this
 
 
 class LPIPS(nn.Module):
     """Distance of images in the features of a classifier (Zhang et al. 2018, arXiv 1801.03924), torchmetrics' network.
 
-    The learnt weights of the features come with torchmetrics, those of the backbone are downloaded by torchvision's
-    address: 233 MB for alex, 528 MB for vgg, 5 MB for squeeze. Images of less than 64 pixels are enlarged to that.
+    The learned weights of the features are part of torchmetrics. The weights of the backbone are downloaded from
+    torchvision's address: 233 MB for alex, 528 MB for vgg, 5 MB for squeeze. Images of less than 64 pixels are enlarged
+    to 64.
 
-    metric: its key in the configuration, for errors.
+    metric: the metric's key in the configuration, for errors.
     """
 
     def __init__(self, net: Backbone, metric: str) -> None:
@@ -35,14 +36,14 @@ class LPIPS(nn.Module):
         self.network = _network(net, torch.hub.get_dir())
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return distances `(N,)` of images and images `(N, C, H, W)`, float in [-1, 1] with 1 or 3 channels."""
+        """Return distances `(N,)` between two batches `(N, C, H, W)`, float in [-1, 1] with 1 or 3 channels."""
         return self.network(_fitting(first), _fitting(second)).flatten()
 
 
 class LPIPSDiversity(PairMetric):
-    """Mean LPIPS of random pairs of samples: higher means more diverse, 0 that all are the same.
+    """Mean LPIPS of random pairs of samples; higher means more diverse, 0 means that all are the same.
 
-    Compare with the same on real images. pairs: at most so many. net: alex, vgg or squeeze; see LPIPS.
+    Compare it with the value of real images. pairs: largest number of pairs. net: alex, vgg or squeeze; see LPIPS.
     """
 
     names: ClassVar[tuple[str, ...]] = ("lpips",)
@@ -58,14 +59,14 @@ class LPIPSDiversity(PairMetric):
 
 
 class IntraLPIPS(LPIPSDiversity):
-    """The same of pairs within classes, for samples that have classes."""
+    """Mean LPIPS of pairs within classes, for samples with class labels."""
 
     consumes: ClassVar[tuple[str, ...]] = ("images", "labels")
     names: ClassVar[tuple[str, ...]] = ("intra_lpips",)
 
 
 def check_images(setting: Setting, metric: str) -> None:
-    """Raise UserError where samples are no grey or colour images."""
+    """Raise UserError if samples are not grey or colour images."""
     if len(setting.image_shape) != 3 or setting.image_shape[0] not in (1, 3):
         raise UserError(
             f"metrics=[{metric}] takes images with 1 or 3 channels, and data={setting.data} has samples of shape "

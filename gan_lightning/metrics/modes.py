@@ -14,11 +14,11 @@ from gan_lightning.metrics.base import LOCAL, SampleMetric, Setting
 class Modes(SampleMetric):
     """Modes captured, share of high-quality samples, and reverse KL of the mode histogram.
 
-    A sample is of high quality within `radius` standard deviations (Euclidean) of its nearest mode; a mode is captured
-    if it is nearest to one such sample (Srivastava et al. 2017, arXiv 1705.07761). Reverse KL, in nats, compares the
-    histogram of all samples over their nearest modes with the uniform one (Lin et al. 2017, arXiv 1712.04086).
-    A perfect sampler in two dimensions shows 1 - exp(-9/2) = 98.889% high quality; more means contracted modes.
-    Takes points `(N, D)`.
+    A sample has high quality if it lies within `radius` standard deviations (Euclidean) of its nearest mode. A mode is
+    captured if it is the nearest mode of at least one such sample (Srivastava et al. 2017, arXiv 1705.07761). Reverse
+    KL, in nats, compares the histogram of all samples over their nearest modes with the uniform one (Lin et al. 2017,
+    arXiv 1712.04086). A perfect sampler in two dimensions has 1 - exp(-9/2) = 98.889% high quality; more means that the
+    modes are too narrow. Takes points `(N, D)`.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("points",)
@@ -27,8 +27,8 @@ class Modes(SampleMetric):
     marked: ClassVar[bool] = False
     full_state_update = False
 
-    samples: Tensor  # (M,) samples nearest to each mode
-    good: Tensor  # (M,) those of high quality
+    samples: Tensor  # (M,) number of samples nearest to each mode
+    good: Tensor  # (M,) number of them with high quality
 
     def __init__(self, setting: Setting, radius: float = 3.0) -> None:
         super().__init__(**LOCAL)
@@ -43,7 +43,7 @@ class Modes(SampleMetric):
         self.add_state("good", torch.zeros(len(self.centres), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, points: Tensor, real: bool = False) -> None:
-        """Count points `(N, D)`; real ones play no part."""
+        """Count points `(N, D)`; real points are ignored."""
         if real:
             return
         centres = self.centres.to(points)

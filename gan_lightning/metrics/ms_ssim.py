@@ -1,4 +1,4 @@
-"""MS-SSIM of generated images with one another: high where a generator repeats itself."""
+"""MS-SSIM between generated images: high if a generator repeats itself."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SMALLEST = 4
 class MSSSIMDiversity(PairMetric):
     """Mean multi-scale structural similarity of random pairs of samples (Odena et al. 2016, arXiv 1610.09585).
 
-    Lower means more diverse, 1 that all are the same; compare with the same on real images. torchmetrics' function
-    (Wang et al. 2003) takes five levels of images of 176 pixels or more. Smaller ones have fewer levels, whose weights
-    are then divided by their sum: 4 from 99 pixels on, 3 from 44, 2 from 12, else one, below 11 pixels with a smaller
-    window. Scores of different sizes do not compare.
+    Lower means more diverse, 1 means that all are the same; compare it with the value of real images. torchmetrics'
+    function (Wang et al. 2003) uses five levels for images of 176 pixels or more. Smaller images have fewer levels: 4
+    from 99 pixels on, 3 from 44, 2 from 12, else 1. The remaining weights are divided by their sum. Below 11 pixels the
+    window is smaller. Scores of different image sizes do not compare.
 
-    pairs: at most so many; ProGAN takes 5,000 of 10,000 samples.
+    pairs: largest number of pairs; ProGAN takes 5,000 pairs of 10,000 samples.
     """
 
     names: ClassVar[tuple[str, ...]] = ("ms_ssim",)
@@ -45,15 +45,15 @@ class MSSSIMDiversity(PairMetric):
 
 
 class IntraMSSSIM(MSSSIMDiversity):
-    """The same of pairs within classes, for samples that have classes."""
+    """Mean MS-SSIM of pairs within classes, for samples with class labels."""
 
     consumes: ClassVar[tuple[str, ...]] = ("images", "labels")
     names: ClassVar[tuple[str, ...]] = ("intra_ms_ssim",)
 
 
 def options(side: int) -> dict[str, Any]:
-    """Return how images with this shorter side are compared: the levels' weights, and the window."""
-    # torchmetrics asks for side // (levels - 1)^2 >= 11; the window reaches 5 pixels over the edge, by reflection.
+    """Return torchmetrics' options for images with this shorter side: the levels' weights, and the window."""
+    # torchmetrics asks for side // (levels - 1)^2 >= 11; the window extends 5 pixels over the edge (reflected).
     levels = next((n for n in (5, 4, 3, 2) if side // (n - 1) ** 2 >= WINDOW and side >> (n - 1) > WINDOW // 2), 1)
     if levels == len(WEIGHTS):
         return {"betas": WEIGHTS}

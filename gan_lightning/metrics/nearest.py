@@ -1,4 +1,4 @@
-"""The training images that samples are most like: does the generator make images, or remember them?"""
+"""The training images that are nearest to the samples: does the generator copy its training data?"""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from gan_lightning.paths import write_atomically
 from gan_lightning.pixels import grid, to_uint8
 
 BATCH = 256
-SPARE = 8  # candidates beyond the wanted ones, whose distance is computed exactly
-AT_LEAST = 512  # pixels: small images are enlarged until the picture is about this wide
+SPARE = 8  # further candidates whose distances are computed exactly
+AT_LEAST = 512  # pixels: small images are enlarged so that the picture is about this wide
 FILE = "nearest_training_images.png"
 
 
 class NearestTrainingImages(GeneratorMetric):
-    """How near samples are to training images, by features, and a picture of the nearest.
+    """Distance of samples to the training images, in feature space, and a picture of the nearest ones.
 
-    nearest_ratio: the mean distance of samples to the nearest training image, over that of training images to the
-    nearest other one. 0 means copies, 1 that samples are as far from the training set as its images from one another.
-    `nearest_training_images.png`, where there is a folder for pictures: in each row a sample and, after a gap, the
-    training images nearest to it. The rows are the samples nearest to the training set: if there are copies, here.
+    nearest_ratio: the mean distance of samples to the nearest training image, divided by the mean distance of training
+    images to the nearest other one. 0 means copies; 1 means that samples are as far from the training images as these
+    are from one another. `nearest_training_images.png` is written if there is a folder for pictures. Each row shows a
+    sample and, after a gap, its nearest training images. The rows are the samples with the smallest distances, so
+    copies appear here.
 
-    samples: how many are looked up, and how many training images. rows: of the picture. neighbours: in a row.
+    samples: number of samples and of training images that are looked up. rows: of the picture. neighbours: in a row.
     """
 
     names: ClassVar[tuple[str, ...]] = ("nearest_ratio",)
@@ -50,12 +51,12 @@ class NearestTrainingImages(GeneratorMetric):
         self.add_state("ratio", torch.tensor(torch.nan, dtype=torch.float64), dist_reduce_fx=None)
 
     def update(self, subject: Subject) -> None:
-        """Look up samples of `subject`, and leave the picture."""
+        """Find the nearest training images of samples of `subject`, and write the picture."""
         images, features = _fakes(subject, min(self.samples, subject.num_fakes))
         reals = _reals(subject)
         distances, places = nearest(features, reals, min(self.neighbours, len(reals)))
         some = reading.some(subject.data, "train", self.samples, "nearest")
-        apart = nearest(reals[some], reals, 2)[0][:, 1]  # the nearest is the image itself
+        apart = nearest(reals[some], reals, 2)[0][:, 1]  # the first is the image itself
         self.ratio = distances[:, 0].mean() / apart.mean()
         if subject.folder is not None:
             order = distances[:, 0].argsort(stable=True)[: self.rows]
@@ -69,14 +70,14 @@ class NearestTrainingImages(GeneratorMetric):
 
 
 def nearest(points: Tensor, others: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return distances, float64, and places of the `count` others `(M, F)` nearest to each point `(N, F)`.
+    """Return distances, float64, and indices of the `count` others `(M, F)` nearest to each point `(N, F)`.
 
     Both are `(N, count)`, the nearest first.
     """
     centre, found = others.mean(dim=0), []
     for part in points.split(max(1, BLOCK // len(others))):
         with full_precision():
-            about = torch.cdist(part - centre, others - centre)  # by a matrix product, which is fast and rounds
+            about = torch.cdist(part - centre, others - centre)  # a matrix product: fast, with rounding errors
         places = about.topk(min(count + SPARE, len(others)), largest=False).indices
         distances = (part[:, None].double() - others[places].double()).norm(dim=2)
         order = distances.argsort(dim=1, stable=True)[:, :count]
@@ -85,7 +86,7 @@ def nearest(points: Tensor, others: Tensor, count: int) -> tuple[Tensor, Tensor]
 
 
 def picture(samples: Tensor, neighbours: Tensor) -> Image.Image:
-    """Return samples `(N, C, H, W)` below one another, to the right of each its neighbours, of `(N * K, C, H, W)`."""
+    """Return a picture with a row for each sample `(N, C, H, W)`: it and its K neighbours, of `(N * K, C, H, W)`."""
     columns = len(neighbours) // len(samples)
     left, right = grid(samples, 1), grid(neighbours, columns)
     gap = left.width // 2
@@ -106,7 +107,7 @@ def _fakes(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _reals(subject: Subject) -> Tensor:
-    """Return the features `(N, F)` of all training images, measured once for all runs."""
+    """Return the features `(N, F)` of all training images, computed once and cached for all runs."""
     assert subject.extractor is not None
     path = cache.rows_place("features", subject.data.fingerprint("train"), subject.extractor.fingerprint)
     known = cache.read(path)

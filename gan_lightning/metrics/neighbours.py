@@ -1,4 +1,4 @@
-"""Fidelity and variety apart: which samples lie in balls around real images, and which real images near samples."""
+"""Fidelity and diversity as two numbers, from nearest neighbours: precision, recall, density and coverage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gan_lightning.metrics.rows import RowsMetric
 
 
 class _Neighbours(RowsMetric):
-    """Balls around real images that reach to their k-th nearest neighbour, themselves not counted."""
+    """Balls around real images whose radius is the distance to the k-th nearest other real image."""
 
     config: ClassVar[str]  # the key in `metrics`
-    both: ClassVar[bool]  # whether samples have balls too
+    both: ClassVar[bool]  # whether there are balls around samples too
     real_radii: Tensor  # (N,) squared, float64
 
     def __init__(self, setting: Setting, k: int) -> None:
@@ -37,16 +37,17 @@ class _Neighbours(RowsMetric):
                 )
 
     def finish_real(self) -> None:
-        """Measure the radii of the real images' balls."""
+        """Compute the radii of the balls around real images."""
         self.real_radii = squared_radii(self.reals(), self.k).cpu()
 
 
 class PrecisionRecall(_Neighbours):
     """Improved precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991); both in [0, 1].
 
-    Precision is the share of samples in the ball of a real image, recall that of real images in the ball of a sample;
-    a ball reaches to its centre's k-th neighbour. A point on a ball's surface is inside (distance <= radius), as in the
-    authors' code and torch-fidelity. Depends on the numbers of both: compare at equal ones. Takes features `(N, F)`.
+    Precision is the share of samples in the ball of a real image. Recall is the share of real images in the ball of a
+    sample. The radius of a ball is the distance from its centre to the k-th nearest neighbour. A point on the surface
+    is inside (distance <= radius), as in the authors' code and torch-fidelity. Values depend on the number of samples
+    and of real images; compare only values at equal numbers. Takes features `(N, F)`.
     """
 
     names: ClassVar[tuple[str, ...]] = ("precision", "recall")
@@ -58,7 +59,7 @@ class PrecisionRecall(_Neighbours):
         self.numbers = setting.num_fakes, setting.num_reals
 
     def doubts(self) -> list[str]:
-        """Say that there are more of one kind than of the other."""
+        """Return a sentence if the numbers of samples and of real images differ."""
         fakes, reals = self.numbers
         if fakes == reals:
             return []
@@ -84,10 +85,10 @@ class PrecisionRecall(_Neighbours):
 class DensityCoverage(_Neighbours):
     """Density in [0, inf) and coverage in [0, 1] (Naeem et al. 2020, arXiv 2002.09797).
 
-    Density counts the balls of real images that a sample lies in, over k and averaged; coverage is the share of balls
-    with a sample in them. A point on a ball's surface is outside (distance < radius), as in the authors' code, so that
-    a set against itself has density 1. For samples of the data's own law density is 1 and coverage, with many of both,
-    1 - 2^-k (0.969 at k = 5). Takes features `(N, F)`.
+    Density is the mean number of real images' balls that contain a sample, divided by k. Coverage is the share of balls
+    that contain a sample. A point on the surface is outside (distance < radius), as in the authors' code, so that a set
+    compared with itself has density 1. If samples have the distribution of the data, density is 1 and coverage is 1 -
+    2^-k (0.969 at k = 5) for large sets. Takes features `(N, F)`.
     """
 
     names: ClassVar[tuple[str, ...]] = ("density", "coverage")
@@ -101,7 +102,7 @@ class DensityCoverage(_Neighbours):
         """Return density and coverage; NaN if there are too few real images for k neighbours."""
         fakes, reals = self.fakes(), self.reals()
         real_radii = self.real_radii.to(reals.device)
-        samples = torch.zeros(len(reals), dtype=torch.long, device=reals.device)  # in each ball
+        samples = torch.zeros(len(reals), dtype=torch.long, device=reals.device)  # number in each ball
         for _, block in blocks(fakes, reals):
             samples += block.within(real_radii, closed=False).sum(dim=0)
         known = real_radii.sum()

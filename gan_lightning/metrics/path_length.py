@@ -21,15 +21,15 @@ from gan_lightning.networks.styles import StyleGenerator
 from gan_lightning.streams import generator, key
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-MOST = 256  # pixels: larger images are averaged down, as StyleGAN's code does
+MOST = 256  # pixels: larger images are downsampled by averaging, as in StyleGAN's code
 
 
 class _PathLength(GeneratorMetric):
-    """E d(G(p(t)), G(p(t + epsilon))) / epsilon^2 (Karras et al. 2018, arXiv 1812.04948), without 1% at either end.
+    """E d(G(p(t)), G(p(t + epsilon))) / epsilon^2 (Karras et al. 2018, arXiv 1812.04948), trimmed by 1% at both ends.
 
-    In z, p is the great circle between two latents (their lengths go over linearly); in w the straight line between
-    two styles, which only generators with a mapping network have. t is uniform on [0, 1] ("full"), or 0 ("end"). There
-    are as many paths as samples. Lower means smoother.
+    In z, p is the great circle between two latents, with linearly interpolated lengths. In w, p is the straight line
+    between two styles; only generators with a mapping network have w. t is uniform on [0, 1] ("full"), or 0 ("end").
+    There are as many paths as samples. Lower means smoother.
     """
 
     protocol: ClassVar[str] = "count"
@@ -57,7 +57,7 @@ class _PathLength(GeneratorMetric):
 
     @abstractmethod
     def distance(self, subject: Subject) -> Distance:
-        """Return the squared distance `(N,)` of float images and images `(N, C, H, W)` in [-1, 1]."""
+        """Return a function: two batches of float images `(N, C, H, W)` in [-1, 1] -> squared distances `(N,)`."""
 
     def update(self, subject: Subject) -> None:
         """Measure the generator of `subject`."""
@@ -74,9 +74,9 @@ class _PathLength(GeneratorMetric):
 
 
 class PerceptualPathLength(_PathLength):
-    """Path length by LPIPS, as it is published. net: its backbone; see LPIPS.
+    """Path length with LPIPS as the distance, as published. net: backbone; see LPIPS.
 
-    Images of more than 256 pixels are averaged down to that.
+    Images of more than 256 pixels are downsampled to 256 by averaging.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class PerceptualPathLength(_PathLength):
 
 
 class FeaturePathLength(_PathLength):
-    """Path length by the squared Euclidean distance of features: for data that LPIPS never saw, and without a download.
+    """Path length with the squared Euclidean distance of features; for data unlike photographs, without a download.
 
-    Only extractor=classifier will do: the others round images to 8 bits, which hides small steps.
+    It needs extractor=classifier: the other extractors round images to 8 bits, which hides small steps.
     """
 
     marked: ClassVar[bool] = True
@@ -140,7 +140,7 @@ def path_lengths(
     full: bool = True,
     batch_size: int = 64,
 ) -> Tensor:
-    """Return the squared lengths `(count,)` of as many steps, float64; step number i hangs on `seed` and i alone."""
+    """Return the squared lengths `(count,)` of the steps, float64; step i depends only on `seed` and i."""
     found = []
     with evaluating(network), full_precision(), _exact_convolutions():
         for start in range(0, count, batch_size):
@@ -157,7 +157,7 @@ def trimmed_mean(values: Tensor, share: float = 0.01) -> Tensor:
 
 
 def slerp(first: Tensor, second: Tensor, t: Tensor) -> Tensor:
-    """Return the points at `t` `(N, 1)` on great circles between `(N, D)` and `(N, D)`; lengths go over linearly."""
+    """Return the points at `t` `(N, 1)` on great circles between `(N, D)` and `(N, D)`, with linear lengths."""
     lengths = torch.lerp(first.norm(dim=1, keepdim=True), second.norm(dim=1, keepdim=True), t)
     first, second = functional.normalize(first), functional.normalize(second)
     cosine = (first * second).sum(dim=1, keepdim=True).clamp(-1, 1)
@@ -185,7 +185,7 @@ def _step(
 
 
 def _between(network: Generator, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
-    """Return latents between two; their codes stay those of the first, since between categories there is nothing."""
+    """Return interpolated latents; InfoGAN codes stay those of the first, as categories cannot be interpolated."""
     codes = getattr(network, "codes", None)
     free = first.shape[1] - (codes.size if codes is not None else 0)
     return torch.cat([slerp(first[:, :free], second[:, :free], t), first[:, free:]], 1)
@@ -198,7 +198,7 @@ def _reduced(images: Tensor) -> Tensor:
 
 @contextmanager
 def _exact_convolutions() -> Iterator[None]:
-    """Switch TF32 off: it rounds away steps of 1e-4."""
+    """Switch TF32 off: its rounding hides steps of 1e-4."""
     backend = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before, backend.fp32_precision = backend.fp32_precision, "ieee"
     try:

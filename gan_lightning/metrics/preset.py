@@ -1,4 +1,4 @@
-"""A list of metrics under one name, of which each setting takes what it can give."""
+"""A list of metrics under one name; metrics that do not fit the setting are left out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from gan_lightning.metrics.base import MetricFactory
 
 @dataclass(frozen=True)
 class Preset:
-    """Names of metrics that nobody asked for one by one: where one cannot be measured, it is left out with a line.
+    """Names of metrics that are measured if possible; one that cannot be measured is left out, with a message.
 
-    It stands among the metrics of an `Evaluator`, beside those that it names.
+    It is given to an `Evaluator` as one of the metrics, together with those that it names.
     """
 
     names: Sequence[str]
 
 
 def divided(entries: Mapping[str, Any]) -> tuple[dict[str, MetricFactory], set[str]]:
-    """Return the metrics among `entries`, and the names of those that a preset brought."""
+    """Return the metrics in `entries`, and the names of those that come from a preset."""
     presets = [entry for entry in entries.values() if isinstance(entry, Preset)]
     metrics = {name: entry for name, entry in entries.items() if not isinstance(entry, Preset)}
     return metrics, {name for preset in presets for name in preset.names}

@@ -1,4 +1,4 @@
-"""Features of networks that never saw the classes of ImageNet: DINOv2, SwAV and CLIP."""
+"""Features of networks that were not trained with ImageNet's classes: DINOv2, SwAV and CLIP."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from gan_lightning.metrics.distances import full_precision
 from gan_lightning.metrics.weights import fetched, sha256
 
 State = dict[str, Tensor]
-SIDE = 224  # pixels that all of them take
+SIDE = 224  # pixels; the input size of all of them
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of red, green and blue
 OPENAI = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SIZES = {"small": ("vits14", 384), "base": ("vitb14", 768), "large": ("vitl14", 1024)}
-DAMAGED = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)  # what reading foreign files raises
-FOREIGN = (RuntimeError, AttributeError, KeyError, TypeError, IndexError)  # and what taking them for weights does
+DAMAGED = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)  # raised when a damaged file is read
+FOREIGN = (RuntimeError, AttributeError, KeyError, TypeError, IndexError)  # raised when a file holds other weights
 
 
 class Pretrained(Extractor):
-    """Features without logits of a published network: images go to 224 x 224 pixels, whatever their shape.
+    """Features, without logits, of a published network; images of any shape are resized to 224 x 224 pixels.
 
-    weights: a file of one's own; None takes PyTorch's hub folder, downloading `url` on first use. Where a SHA-256 is
-    published, scores of another file are marked `unverified`. Grey images become RGB.
+    weights: a file of the user's; None uses PyTorch's hub folder and downloads `url` on first use. If a SHA-256 is
+    published, scores of a different file are marked `unverified`. Grey images become RGB.
 
-    title: for sentences. package: that `network` needs. normal: mean and standard deviation of the input in [0, 1].
+    title: name in messages. package: the package that `network` needs.
+    normal: mean and standard deviation of the input in [0, 1].
     """
 
     num_classes = 0
@@ -52,15 +53,15 @@ class Pretrained(Extractor):
     def __init__(self, weights: str | None = None) -> None:
         self.weights = weights
         self.suffix = f"[{self.name}]"
-        self.fingerprint = ""  # until the weights are read
+        self.fingerprint = ""  # known after the weights are read
 
     @abstractmethod
     def empty(self) -> nn.Module:
-        """Return the network, its weights not yet there."""
+        """Return the network, without its weights."""
 
     @abstractmethod
     def fitting(self, state: State, network: nn.Module) -> State:
-        """Return the weights of a published file as `network` names them."""
+        """Return the weights of a published file under the names that `network` uses."""
 
     def check(self, data: Any = None) -> None:
         """Find or download the weights and read them; UserError says what is missing or wrong."""
@@ -92,18 +93,18 @@ class Pretrained(Extractor):
         return features, features.new_zeros(len(features), 0)
 
     def read(self, path: Path, verified: bool) -> State:
-        """Return what is in a file. verified: it is the published one by its hash."""
+        """Return the content of a file. verified: its hash is the published one."""
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of TorchScript, before it is refused as code
+            warnings.simplefilter("ignore", UserWarning)  # from TorchScript, which is then refused as code
             return torch.load(path, map_location="cpu", weights_only=True)
 
     def _network(self) -> nn.Module:
         try:
-            with torch.random.fork_rng(devices=[]), torch.device("meta"):  # no memory and no random numbers for nothing
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):  # uses no memory and no random numbers
                 return self.empty().eval().requires_grad_(False)
         except ImportError as error:
             raise UserError(
@@ -139,9 +140,9 @@ class Pretrained(Extractor):
 class DINOv2(Pretrained):
     """The class token of DINOv2 (Oquab et al. 2023, arXiv 2304.07193): 1,024 features, or 768 or 384.
 
-    Its Frechet distance is FD-DINOv2, which agrees with people better than Inception's (Stein et al. 2023, arXiv
-    2306.04675): `fid50k_train[dinov2]` with size "large", the ViT-L/14 that they use. The network is timm's, positions
-    are interpolated as in the authors' code, and files are theirs.
+    Its Frechet distance is FD-DINOv2, which agrees better with human judgement than Inception's (Stein et al. 2023,
+    arXiv 2306.04675): `fid50k_train[dinov2]` with size "large", the ViT-L/14 that they use. The network is timm's.
+    Positions are interpolated as in the authors' code. The files are the authors'.
 
     size: "large", "base" or "small". weights: see Pretrained; 1.2 GB for large.
     """
@@ -170,10 +171,10 @@ class DINOv2(Pretrained):
 
 
 class SwAV(Pretrained):
-    """2,048 pooled features of the ResNet-50 of SwAV (Caron et al. 2020, arXiv 2006.09882), learnt without labels.
+    """2,048 pooled features of the ResNet-50 of SwAV (Caron et al. 2020, arXiv 2006.09882), learned without labels.
 
-    Their Frechet distance suits images unlike ImageNet's (Morozov et al. 2021). The network is torchvision's, the file
-    that of the authors after 800 epochs. weights: see Pretrained.
+    Their Frechet distance suits images unlike ImageNet's (Morozov et al. 2021). The network is torchvision's. The file
+    is the authors', after 800 epochs. weights: see Pretrained.
     """
 
     name = "swav"
@@ -202,7 +203,7 @@ class CLIP(Pretrained):
     """512 features of the ViT-B/32 that CLIP compares with texts (Radford et al. 2021, arXiv 2103.00020).
 
     Their Frechet distance is CLIP-FID (Kynkaanniemi et al. 2022, arXiv 2203.06026). The network is timm's, the file
-    OpenAI's. weights: see Pretrained; a file of OpenAI's names saved by torch, or of safetensors, does as well.
+    OpenAI's. weights: see Pretrained; a file with OpenAI's names, saved by torch or as safetensors, works as well.
     """
 
     name = "clip"
@@ -220,13 +221,13 @@ class CLIP(Pretrained):
         return timm.create_model("vit_base_patch32_clip_quickgelu_224", num_classes=self.feature_dim)
 
     def fitting(self, state: State, network: nn.Module) -> State:
-        """Return the image tower's weights by timm's names."""
+        """Return the image tower's weights under timm's names."""
         from timm.models.vision_transformer import checkpoint_filter_fn
 
         return checkpoint_filter_fn(state, network)  # type: ignore[arg-type]
 
     def read(self, path: Path, verified: bool) -> State:
-        """Return what is in a file; the published one is TorchScript, which is code and run from no other file."""
+        """Return the content of a file. Only the published one may be TorchScript, which is executable code."""
         if verified:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; the file will remain
@@ -235,7 +236,7 @@ class CLIP(Pretrained):
 
 
 def resized(images: Tensor, side: int = SIDE) -> Tensor:
-    """Return uint8 images `(N, 1 or 3, H, W)` as float RGB `(N, 3, side, side)` in [0, 255], as Pillow's bicubic."""
+    """Return uint8 images `(N, 1 or 3, H, W)` as float RGB `(N, 3, side, side)` in [0, 255], like Pillow's bicubic."""
     pixels = images.expand(-1, 3, -1, -1).float()
     if images.shape[-2:] == (side, side):
         return pixels
@@ -245,7 +246,7 @@ def resized(images: Tensor, side: int = SIDE) -> Tensor:
 def interpolated(positions: Tensor, side: int) -> Tensor:
     """Return position embeddings `(1, 1 + N, D)` of a square grid and a class token for `side` x `side` patches.
 
-    Like DINOv2's own code, whose scale is of `side` + 0.1 patches, and not antialiased as timm's would be.
+    As in DINOv2's own code: the scale is that of `side` + 0.1 patches, and there is no antialiasing (timm has it).
     """
     before = math.isqrt(positions.shape[1] - 1)
     grid = positions[:, 1:].float().unflatten(1, (before, before)).permute(0, 3, 1, 2)
@@ -257,7 +258,7 @@ def interpolated(positions: Tensor, side: int) -> Tensor:
 
 @contextmanager
 def _full_convolutions() -> Iterator[None]:
-    """Compute convolutions in true float32, too: scores are to be the same on every device."""
+    """Compute convolutions in full float32 as well, so that scores are the same on every device."""
     backend: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before, backend.fp32_precision = backend.fp32_precision, "ieee"
     try:

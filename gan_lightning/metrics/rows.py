@@ -1,4 +1,4 @@
-"""What metrics have in common that compare all rows of samples with all rows of real images."""
+"""Base class of metrics that compare all rows of samples with all rows of real images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gan_lightning.metrics.base import LOCAL, SampleMetric
 
 
 class RowsMetric(SampleMetric):
-    """Holds the rows of all samples until `compute()`; those of real images are given as `real_rows`.
+    """Keeps the rows of all samples until `compute()`; the rows of real images are set as `real_rows`.
 
-    Heavy sums run where the rows came from, a GPU if there is one, although results are asked for on the CPU.
+    Long computations run on the device of the rows (a GPU if there is one), although results are needed on the CPU.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("features",)
@@ -23,12 +23,12 @@ class RowsMetric(SampleMetric):
 
     def __init__(self) -> None:
         super().__init__(**LOCAL)
-        self.place: torch.device | None = None  # where samples' rows came from
+        self.place: torch.device | None = None  # device of the samples' rows
         for kind in self.consumes:
             self.add_state(kind, [], dist_reduce_fx=None)
 
     def update(self, *values: Tensor, real: bool = False, **_: Any) -> None:
-        """Take rows of samples, `(N, F)` features first; those of real images play no part here."""
+        """Take rows of samples, `(N, F)` features first; rows of real images are ignored."""
         if real:
             return
         self.place = values[0].device

@@ -17,21 +17,20 @@ from gan_lightning.streams import generator
 
 PATCH = 7  # pixels
 SMALLEST = 16  # pixels of the coarsest level
-AT_ONCE = 32  # directions: more only take more memory
+AT_ONCE = 32  # directions at a time; more would only need more memory
 
 
 class SlicedWasserstein(SampleMetric):
-    """Thousandfold sliced Wasserstein distance of 7x7 patches (Karras et al. 2017, arXiv 1710.10196), ProGAN's.
+    """Sliced Wasserstein distance of 7x7 patches, times 1,000, as in ProGAN (Karras et al. 2017, arXiv 1710.10196).
 
-    Each image becomes a Laplacian pyramid whose coarsest level has at least 16 pixels (smaller images are one level),
-    and each level gives patches at random places, standardised for each channel over the set. The distance between the
-    two sets, projected onto random directions and sorted, is that of the level; `swd` is the mean over the levels.
-    Own code: no library has this metric.
+    Each image becomes a Laplacian pyramid whose coarsest level has at least 16 pixels (smaller images have one level).
+    Patches are cut at random places of each level, and each channel is standardised over the set. The patches of both
+    sets are projected onto random directions and sorted; the mean difference is the distance of the level. `swd` is the
+    mean over the levels. This is own code: no library has this metric.
 
-    images: at most so many of each set, chosen at random; as many of one as of the other. They are kept as uint8.
-    patches: of each image, at each level. directions: to project onto.
-    Takes uint8 images `(N, C, H, W)`, of 7 pixels at least. A level needs up to 3 GB for 16,384 images, 147 numbers a
-    patch.
+    images: largest number of each set, chosen at random; both sets are equally large. They are kept as uint8.
+    patches: number for each image and level. directions: number of random directions. Takes uint8 images `(N, C, H, W)`
+    of at least 7 pixels. A level needs up to 3 GB for 16,384 images; an RGB patch has 147 numbers.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("images",)
@@ -53,7 +52,7 @@ class SlicedWasserstein(SampleMetric):
         self.sides = level_sides(side)
         self.names = ("swd", *(f"swd_{side}px" for side in self.sides))  # type: ignore[misc]
         self.images, self.patches, self.directions = images, patches, directions
-        self.place = torch.device("cpu")  # where images came from, and where they are compared
+        self.place = torch.device("cpu")  # device of the images; they are compared there
         self.add_state("real_images", torch.empty(0, *setting.image_shape, dtype=torch.uint8), dist_reduce_fx=None)
         self.reset()
 
@@ -73,7 +72,7 @@ class SlicedWasserstein(SampleMetric):
         self._reals = RandomSubset(self.images, "swd")
 
     def compute(self) -> tuple[Tensor, ...]:
-        """Return the mean distance over the levels, and that of each level, the finest first; all times 1,000."""
+        """Return the mean distance over the levels, then that of each level, finest first; all times 1,000."""
         (fakes,) = self._fakes.rows()
         count = min(len(fakes), len(self.real_images))
         directions = self._directions(fakes.shape[1])
@@ -94,13 +93,13 @@ class SlicedWasserstein(SampleMetric):
             chunk = images[start : start + 256].to(self.place).float()
             parts.append(self._cut(laplacian_level(chunk, level, len(self.sides)), start, level))
         patches = torch.cat(parts)
-        for channel in range(patches.shape[1]):  # in place, since nothing else takes as much memory
+        for channel in range(patches.shape[1]):  # in place, since this is the largest tensor
             std, mean = torch.std_mean(patches[:, channel], correction=0)
             patches[:, channel].sub_(mean).div_(torch.where(std > 0, std, torch.ones_like(std)))
         return patches.flatten(1)
 
     def _cut(self, images: Tensor, start: int, level: int) -> Tensor:
-        """Return patches `(n * patches, C, 7, 7)` of images `(n, C, h, w)`, of which the first is number `start`."""
+        """Return patches `(n * patches, C, 7, 7)` of images `(n, C, h, w)` that are numbered from `start`."""
 
         def draw(block: int) -> Tensor:
             return torch.rand(CHUNK, 2, self.patches, generator=generator(0, "swd", "patches", level, block))
@@ -113,7 +112,7 @@ class SlicedWasserstein(SampleMetric):
 
 
 def level_sides(side: int) -> list[int]:
-    """Return the sides of the levels of images with this shorter side, the finest first: halves, down to 16 pixels."""
+    """Return the sides of the pyramid's levels, finest first: each half of the one before, down to 16 pixels."""
     sides = [side]
     while sides[-1] // 2 >= SMALLEST:
         sides.append(sides[-1] // 2)
@@ -123,7 +122,8 @@ def level_sides(side: int) -> list[int]:
 def laplacian_level(images: Tensor, level: int, levels: int) -> Tensor:
     """Return one level of the Laplacian pyramid of float images `(N, C, H, W)`; the last one keeps the low frequencies.
 
-    Burt and Adelson 1983: halved with a binomial filter of 5 pixels, at each level less what the next one holds.
+    Burt and Adelson 1983: images are halved with a binomial filter of 5 pixels; each level is the difference to the
+    next coarser one.
     """
     for _ in range(level):
         images = _halved(images)
@@ -143,7 +143,7 @@ def _sorted(rows: Tensor) -> Tensor:
     """Return `(M, N)` with sorted rows."""
     if rows.device.type != "cpu":
         return rows.sort(dim=1).values
-    return torch.from_numpy(np.sort(rows.numpy(), axis=1))  # many times as fast as torch's on a CPU
+    return torch.from_numpy(np.sort(rows.numpy(), axis=1))  # many times faster than torch.sort on a CPU
 
 
 def _halved(images: Tensor) -> Tensor:

@@ -19,20 +19,21 @@ MODES = 1000
 class StackedModes(GeneratorMetric):
     """Modes captured of 1,000, and reverse KL of their histogram, for images that stack three digits as RGB.
 
-    A classifier of single digits (recipe and cache of extractor=classifier, its accuracy on held-out digits is printed)
-    names the digit in each channel. A mode is captured if a sample is named so; reverse KL, in nats, compares the
-    histogram of all samples with the uniform one (Srivastava et al. 2017, arXiv 1705.07761; Lin et al. 2017, arXiv
-    1712.04086). A perfect sampler of N samples shows about 999 / 2N: 0.0192 at the protocol's 26,000.
+    A classifier of single digits recognises the digit in each channel. It has the recipe and the cache of
+    extractor=classifier; its accuracy on held-out digits is printed. A mode is captured if at least one sample is
+    recognised as it; reverse KL, in nats, compares the histogram of all samples with the uniform one (Srivastava et al.
+    2017, arXiv 1705.07761; Lin et al. 2017, arXiv 1712.04086). For N samples of a perfect sampler the reverse KL is
+    about 999 / 2N: 0.0192 at the protocol's 26,000.
 
     epochs: passes over the digits that the classifier is trained on. seed: of the classifier. target: "uniform", or
-    "data", the law by which the real stacks were drawn, which follows how frequent each digit is.
+    "data": the distribution of the real images, which depends on how frequent each digit is.
     """
 
     names: ClassVar[tuple[str, ...]] = ("modes", "reverse_kl")
     protocol: ClassVar[str] = ""
 
-    counts: Tensor  # (1000,) samples of each mode
-    law: Tensor  # (1000,) what they are compared with
+    counts: Tensor  # (1000,) number of samples of each mode
+    law: Tensor  # (1000,) distribution that they are compared with
 
     def __init__(
         self, setting: Setting, epochs: int = 15, seed: int = 0, target: Literal["uniform", "data"] = "uniform"
@@ -51,13 +52,13 @@ class StackedModes(GeneratorMetric):
         self.add_state("law", torch.full((MODES,), 1 / MODES, dtype=torch.float64), dist_reduce_fx=None)
 
     def update(self, subject: Subject) -> None:
-        """Count the modes of `subject.num_fakes` samples; training the classifier if it is not known yet."""
+        """Count the modes of `subject.num_fakes` samples; train the classifier first if it is not cached."""
         network = self._classifier(subject.data.single, torch.device(subject.device))
         for start in range(0, subject.num_fakes, BATCH):
             images = subject.sample(start, min(start + BATCH, subject.num_fakes))
             self.counts += self._named(network, images).bincount(minlength=MODES).cpu()
             if not images.isfinite().all():
-                self.counts.fill_(torch.nan)  # and so no score
+                self.counts.fill_(torch.nan)  # so that the scores are NaN
         if self.target == "data":
             self.law = subject.data.reference("train").law
 
@@ -76,7 +77,7 @@ class StackedModes(GeneratorMetric):
 
     @torch.no_grad()
     def _named(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Return the number of the mode, 0 to 999 `(n,)`, of images `(n, 3, H, W)`, uint8 or float in [-1, 1]."""
+        """Return the mode `(n,)`, 0 to 999, of each of the images `(n, 3, H, W)`, uint8 or float in [-1, 1]."""
         pixels = to_uint8(images.nan_to_num(0, 0, 0)) if images.is_floating_point() else images
         device = next(network.parameters()).device
         hundreds, tens, ones = (

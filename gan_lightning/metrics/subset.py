@@ -1,4 +1,4 @@
-"""A random part of a stream of rows, of bounded size and the same in any batches."""
+"""A random subset of a stream of rows; its size is bounded, and it does not depend on the batch size."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gan_lightning.streams import generator
 
 
 class RandomSubset:
-    """Keeps at most `most` rows of those that arrive, each with the same chance, however many will come.
+    """Keeps at most `most` rows of a stream of unknown length, each with equal probability.
 
-    Every row draws a number by its place in the stream, and those with the smallest stay: which ones hangs neither on
-    the size of batches nor on what the rows hold. They are kept on the CPU, as they are.
+    Each row gets a random number from its position in the stream, and the rows with the smallest numbers are kept. So
+    the choice depends neither on the batch size nor on the rows' values. Rows are kept on the CPU, unchanged.
 
-    most: rows. names: of the stream of random numbers.
+    most: largest number of rows. names: key of the random numbers.
     """
 
     def __init__(self, most: int, *names: object) -> None:

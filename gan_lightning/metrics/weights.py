@@ -1,4 +1,4 @@
-"""Weights of other people's networks: downloaded once to PyTorch's hub folder, and known by their hash."""
+"""Weights of published networks: downloaded once to PyTorch's hub folder and identified by their hash."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gan_lightning.errors import UserError
 def fetched(url: str, hash_prefix: str, what: str, advice: str) -> Path:
     """Return the file of `url` in the hub's folder, downloaded if it is not there.
 
-    hash_prefix: of its SHA-256. what, advice: for the UserError where it can be neither found nor downloaded, or is
-    another file than the published one.
+    hash_prefix: first digits of its SHA-256. what, advice: for the UserError, raised if the file is neither there nor
+    can be downloaded, or if it is not the published one.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not path.is_file():

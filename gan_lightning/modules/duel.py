@@ -1,4 +1,4 @@
-"""A duel: a generator and the discriminator that judges it, with all that works in it."""
+"""A duel: a generator, the discriminator that judges it, and their losses and other parts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ DuelLoss = Callable[[DuelValues], Terms | Iterable[Terms]]
 
 @dataclass(eq=False)
 class Duel:
-    """Who plays, and by which rules; a game has one duel or several.
+    """The networks of a duel and its parts; a game has one duel or several.
 
     generator, discriminator: the networks.
-    loss: of both; generator_loss: how the generator uses it.
-    regularizers: by name; each has a role.
-    augment: of what the discriminator sees, None for none.
-    latent_optimization: a step that latents take first (LOGAN), None for none.
-    name: tells the duel from the game's others in logs and random numbers, "" where it is the only one.
-    players: the player that moves in each role.
-    image, condition: the batch's fields of real images, and of what the discriminator gets beside them, None for none.
+    loss: adversarial loss of both roles. generator_loss: how the generator uses it.
+    regularizers: by name; each belongs to a role.
+    augment: augmentation of the discriminator's input, None for none.
+    latent_optimization: an update of the latents before they are used (LOGAN), None for none.
+    name: distinguishes the duel from others of the game in logs and random numbers; "" for a single duel.
+    players: the player of each role.
+    image, condition: names of the batch's fields with real images, and with the discriminator's condition (or None).
     """
 
     generator: Any
@@ -53,17 +53,17 @@ class Duel:
     condition: str | None = None
 
     def at(self, step: Step) -> DuelValues:
-        """Return how this duel sees `step`."""
+        """Return the values of `step` for this duel."""
         return step.view(self, partial(DuelValues, self))
 
     def named(self, name: str) -> str:
-        """Return `name` as it is among the game's other duels."""
+        """Return `name` with the duel's name in front, which makes it unique in the game."""
         return f"{self.name}/{name}" if self.name else name
 
     # What each role minimises ----------------------------------------------------------------------------------------
 
     def terms(self, role: Role, loss: DuelLoss | None, step: Step) -> Iterator[Terms]:
-        """Yield the terms of a role's main turn in groups: of `loss` (None: its own), then head's and penalties'."""
+        """Yield the loss terms of a role in groups: those of `loss` (None: the duel's), of the head, of penalties."""
         seen = self.at(step)
         if role == "discriminator" and self.augment is not None:
             self.augment.observe(seen)
@@ -75,7 +75,7 @@ class Duel:
             yield self._named(rest)
 
     def minimised_by_discriminator(self, step: DuelValues) -> Iterator[Terms]:
-        """Yield the adversarial loss, of real images first where it is a sum of the two."""
+        """Yield the adversarial loss; a separable one in two terms, first that of real images."""
         self._watch(step, "D(x)", step.real_logits)
         if self.head_plays_alone:
             terms = {}
@@ -88,11 +88,11 @@ class Duel:
         yield terms
 
     def minimised_by_generator(self, step: DuelValues) -> Terms:
-        """Return the generator's side of the loss, by its options."""
+        """Return the generator's loss terms."""
         return self.generator_loss(None if self.head_plays_alone else self.loss, step, step.epoch)
 
     def head_terms(self, step: DuelValues, role: Role) -> Terms:
-        """Return the terms that the discriminator's head adds for class labels, summed over real and fake by name."""
+        """Return the head's terms for class labels by name, each summed over real and fake images."""
         head = self.head
         if head is None or not head.has_terms:
             return {}
@@ -103,13 +103,13 @@ class Duel:
         return {f"{name}_{role}": value for name, value in terms.items()}
 
     def latent_terms(self, step: DuelValues, role: Role) -> Terms:
-        """Return what the step that latents took costs both roles."""
+        """Return the cost of the latents' update, which both roles minimise."""
         if self.latent_optimization is None:
             return {}
         return {f"latent_step_{role}": self.latent_optimization.cost(step.latents, step.drawn_latents)}
 
     def lazy_term(self, name: str, step: Step) -> Terms:
-        """Return the penalty of that name, as many times as strong as it is rare."""
+        """Return the lazy penalty called `name`, multiplied by its `every`."""
         penalty = self.penalties()[name]
         return self._named({name: penalty(self.at(step)) * penalty.every})
 
@@ -117,48 +117,48 @@ class Duel:
 
     @property
     def head(self) -> Head | None:
-        """The discriminator's head; a user's own discriminator may call anything so."""
+        """The discriminator's head; None if its attribute `head` is something else."""
         head = getattr(self.discriminator, "head", None)
         return head if isinstance(head, Head) else None
 
     @property
     def head_plays_alone(self) -> bool:
-        """Whether the head's own terms are the whole game."""
+        """Whether the head's terms replace the adversarial loss."""
         return self.head is not None and self.head.plays_alone
 
     def penalties(self, role: Role | None = None) -> dict[str, Regularizer]:
-        """Return the penalties of a role by name, None for those of both."""
+        """Return the penalties of a role by name; None: of both roles."""
         every = {name: r for name, r in self.regularizers.items() if isinstance(r, Regularizer)}
         return {name: r for name, r in every.items() if role in (None, r.role)}
 
     def constraints(self, role: Role) -> list[Callable[[], None]]:
-        """Return what is applied to the role's network after each of its steps."""
+        """Return the constraints that are applied to the role's network after each of its steps."""
         network = getattr(self, role)
         mine = [c for c in self.regularizers.values() if isinstance(c, Constraint) and c.role == role]
         return [partial(constraint.apply, network) for constraint in mine]
 
     def differentiates(self, role: Role) -> frozenset[str]:
-        """Return the inputs whose gradients penalties of the role's main turn take out of the shared forward."""
+        """Return the inputs for which penalties in the role's main turn need gradients of the shared logits."""
         return self.wishes(p for p in self.penalties(role).values() if p.every == 1)
 
     def wishes(self, penalties: Iterable[Regularizer]) -> frozenset[str]:
-        """Return the inputs whose gradients `penalties` take out of the shared forward, as a phase names them."""
+        """Return the inputs for which `penalties` need gradients of the shared logits, with the duel's name."""
         return frozenset(self.named(which) for penalty in penalties for which in penalty.differentiates)
 
     def separable(self, role: Role) -> bool:
-        """Return whether the terms of real images can go backward before the fakes are judged."""
+        """Return whether the backward of the real images' terms can run before the fakes are judged."""
         silent = self.head is None or not self.head.has_terms
         alone = silent and self.latent_optimization is None
         return role == "discriminator" and alone and all(p.every > 1 for p in self.penalties(role).values())
 
     def stateful_regularizers(self) -> nn.ModuleDict:
-        """Return those with a state, which belongs into the checkpoint."""
+        """Return the regularisers with a state, which is saved in the checkpoint."""
         return nn.ModuleDict({name: r for name, r in self.regularizers.items() if isinstance(r, nn.Module)})
 
     def check(self, data: Any = None, parts: int = 1) -> None:
-        """Raise UserError where parts of the duel cannot work together, or on `data`, where it is known.
+        """Raise UserError if parts of the duel cannot work together, or cannot work on `data` if it is given.
 
-        parts: equal ones in which a batch goes through the networks.
+        parts: number of equal parts in which a batch is processed.
         """
         draw_latents(getattr(self.generator, "latent_distribution", "normal"), 1, 1, torch.Generator())
         self.generator_loss.check(self)
@@ -173,11 +173,11 @@ class Duel:
 
     @property
     def makes_points(self) -> bool:
-        """Whether points in the plane are made, and no images."""
+        """Whether the generator makes 2-D points instead of images."""
         return len(getattr(self.generator, "image_shape", (0, 0, 0))) == 1
 
     def share_codes(self) -> None:
-        """Tell the generator which of its latents are codes that the head reads back."""
+        """Tell the generator which of its latents are codes that the head predicts."""
         codes = self.head.codes if self.head is not None else None
         if codes is not None:
             codes.check(self.generator.latent_dim)
@@ -187,12 +187,12 @@ class Duel:
         return {self.named(name): value for name, value in terms.items()}
 
     def _watch(self, step: DuelValues, name: str, logits: Tensor) -> None:
-        """Log D(x) or D(G(z)): beliefs where logits are log-odds, else raw scores."""
+        """Log D(x) or D(G(z)): as probabilities if logits are log-odds, else as raw scores."""
         logits = logits.detach()
         step.step.watch(self.named(name), (logits.sigmoid() if self.loss.logits_are_log_odds else logits).mean())
 
 
 def movers(duel: Duel, role: Role) -> list[nn.Parameter]:
-    """Return the parameters that move in a role; the generator's has those that the head shares with it, too."""
+    """Return the parameters that a role updates; the generator also updates those that the head shares with it."""
     shared = duel.head.generator_parameters() if role == "generator" and duel.head is not None else ()
     return [*getattr(duel, role).parameters(), *shared]

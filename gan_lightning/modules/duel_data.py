@@ -1,4 +1,4 @@
-"""Whether the networks of a duel go with the data: sizes of images, classes, and batches."""
+"""Checks the networks of a duel against the data: image sizes, classes, and batches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gan_lightning.networks.base import BatchSize
 
 
 def check(duel: Duel, data: Any) -> None:
-    """Raise UserError where the generator makes something else than `data` holds, or networks know other classes."""
+    """Raise UserError if shapes of samples, classes or the batch size do not fit `data`."""
     check_shape(duel, data)
     check_classes(duel, data)
 
 
 def check_shape(duel: Duel, data: Any) -> None:
-    """Refuse a generator that makes something else than the data set holds."""
+    """Refuse a generator whose samples have another shape than those of the data set."""
     if not hasattr(data, "image_shape"):
         return
     there = tuple(data.image_shape)
@@ -45,7 +45,7 @@ def check_classes(duel: Duel, data: Any) -> None:
 
 
 def check_batch(duel: Duel, batch: BatchSize) -> None:
-    """Refuse a batch that a layer of the discriminator cannot divide, or of which batch norm would see one row."""
+    """Refuse a batch that a layer of the discriminator cannot divide, or that leaves batch norm a single row."""
     networks = [network for network in (duel.discriminator, duel.generator) if isinstance(network, nn.Module)]
     layers = [layer for network in networks for layer in network.modules()]
     if batch.total // batch.parts < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in layers):

@@ -1,4 +1,4 @@
-"""What one step shows of a duel: images, latents, logits, each made on demand and once."""
+"""The values of a duel in one step: images, latents, logits, each computed on demand and once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class DuelValues:
-    """One step as the parts of a duel see it; satisfies `contracts.DuelStep`, which says what each member is.
+    """One step for the parts of a duel; implements `contracts.DuelStep`, which describes each member.
 
-    Random numbers and values are the duel's own: their names begin with its name.
+    Names of random numbers and values begin with the duel's name, so that duels do not share them.
     """
 
     def __init__(self, duel: Duel, step: Step) -> None:
@@ -34,14 +34,14 @@ class DuelValues:
 
     @property
     def real(self) -> Tensor:
-        """Real images, or those that pass for them; a leaf where a penalty wants their gradient."""
+        """Real images, or APA's replacements; a leaf tensor if a penalty needs their gradient."""
         augment = self.duel.augment
         images = self.batch_images if augment is None else self._value("real", partial(augment.real, self))
         return self._leaf(images, "real")
 
     @property
     def batch_images(self) -> Tensor:
-        """The batch's real images as they are."""
+        """The batch's real images, unchanged."""
         return self.batch[self.duel.image]
 
     @property
@@ -52,23 +52,23 @@ class DuelValues:
 
     @property
     def condition(self) -> Tensor | None:
-        """What the discriminator gets beside an image."""
+        """The discriminator's condition, such as a source image."""
         return None if self.duel.condition is None else self.batch[self.duel.condition]
 
     @property
     def drawn_latents(self) -> Tensor:
-        """Latents as drawn, before any step that a latent optimiser takes."""
+        """Latents as drawn, before latent optimisation."""
         return self._value("drawn latents", partial(self.fresh_latents, "latents"))
 
     @property
     def latents(self) -> Tensor:
-        """Latents as the generator gets them."""
+        """Latents as input of the generator."""
         optimize = self.duel.latent_optimization is not None
         return self._value("latents", self._optimize_latents) if optimize else self.drawn_latents
 
     @property
     def fake_labels(self) -> Tensor | None:
-        """Classes of the fakes: uniform draws, or those of the real images where the loss pairs the two."""
+        """Classes of the fakes: uniformly drawn, or those of the real images if the loss pairs real and fake."""
         if not self._generator_is_conditional or (self.duel.loss.needs_real and self.labels is not None):
             return self.labels
         return self._value("fake_labels", self._draw_labels)
@@ -80,44 +80,44 @@ class DuelValues:
 
     @property
     def fake(self) -> Tensor:
-        """Generated images, made once for this turn and a later one of the generator.
+        """Generated images, computed once for this turn and a later turn of the generator.
 
-        Optimised latents hang on the discriminator: then its gradient flows through the fakes as well.
+        Optimised latents depend on the discriminator; its gradient then also flows through the fakes.
         """
         once = self._value if self.latents.requires_grad else self._value_ahead
         return self._leaf(once("fake", self._generate), "fake")
 
     def shown(self, which: str) -> Tensor:
-        """Return the images as the discriminator is shown them."""
+        """Return the images as input of the discriminator: augmented."""
         images = self._images(which)
         if self.duel.augment is None:
             return images
         return self._value(f"shown {which}", lambda: self._augmented(images, which), this_turn=True)
 
     def fresh_latents(self, purpose: str) -> Tensor:
-        """Return latents of a stream of their own."""
+        """Return new latents from a separate random stream."""
         distribution = getattr(self.generator, "latent_distribution", "normal")
         z = self.draw(purpose, lambda n, stream: draw_latents(distribution, n, self.generator.latent_dim, stream))
         codes = getattr(self.generator, "codes", None)
         return z if codes is None else codes.write(z, self.draw(f"codes of {purpose}", codes.draw))
 
     def fresh_inputs(self, purpose: str) -> dict[str, Tensor]:
-        """Return further inputs of the generator of a stream of their own."""
-        draw = getattr(self.generator, "training_inputs", None)  # a user's own generator need not have it
+        """Return new further inputs of the generator from a separate random stream."""
+        draw = getattr(self.generator, "training_inputs", None)  # a user's generator may lack it
         rows, stream = self.step.rows, self.duel.named(purpose)
         drawn = draw(rows.total, self.step.random(stream)) if draw is not None else {}
         return {name: values[rows.start : rows.stop] for name, values in drawn.items()}
 
-    # What the discriminator says -------------------------------------------------------------------------------------
+    # The discriminator's output -------------------------------------------------------------------------------------
 
     @property
     def real_output(self) -> DiscriminatorOutput:
-        """What the discriminator says of the real images."""
+        """The discriminator's output for the real images."""
         return self._value("real_output", lambda: self._judge(self.shown("real"), self.labels))
 
     @property
     def fake_output(self) -> DiscriminatorOutput:
-        """What the discriminator says of the fakes."""
+        """The discriminator's output for the fakes."""
         return self._value("fake_output", self._judge_fakes)
 
     @property
@@ -131,7 +131,7 @@ class DuelValues:
         return self.fake_output.logits
 
     def differentiable(self, which: str) -> tuple[Tensor, Tensor]:
-        """Return (images, logits): those of the loss where they can serve, else those of an exact forward."""
+        """Return (images, logits): those of the loss if they support a double backward, else of an exact forward."""
         images = self._images(which)
         if self._wanted(which):
             return images, self.real_logits if which == "real" else self.fake_logits
@@ -139,15 +139,15 @@ class DuelValues:
         return leaf, self.discriminate(self._augmented(leaf, which), self._labels(which)).logits
 
     def judge(self, images: Tensor, which: str) -> DiscriminatorOutput:
-        """Run the discriminator on images in the place of "real" or "fake"."""
+        """Run the discriminator on other images, with the labels and augmentation of "real" or "fake"."""
         return self._judge(self._augmented(images, which), self._labels(which))
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Run the discriminator anew and exactly."""
+        """Run the discriminator again, in float32 and not compiled."""
         return self._judge(images, labels, exact=True)
 
     def generate(self, latents: Tensor, labels: Tensor | None, inputs: dict[str, Tensor] | None = None) -> Tensor:
-        """Run the generator anew."""
+        """Run the generator again on other latents."""
         return self._run_generator(latents, labels, self.generator_inputs if inputs is None else inputs)
 
     # Random numbers --------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class DuelValues:
         return self.step.normal(self.duel.named(purpose), *shape)
 
     def numbers(self, prefix: str) -> Draw:
-        """Return a source of numbers whose purposes begin with `prefix`."""
+        """Return a source of random numbers for purposes whose names begin with `prefix`."""
         return self.step.numbers(self.duel.named(prefix))
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class DuelValues:
         return self.labels if which == "real" else self.fake_labels
 
     def _wanted(self, which: str) -> bool:
-        """Return whether this turn takes gradients by these images out of the shared forward."""
+        """Return whether a penalty of this turn needs gradients of the shared logits with respect to these images."""
         return self.duel.named(which) in self.step.turn.differentiates and not self.step.low_precision
 
     def _leaf(self, images: Tensor, which: str) -> Tensor:
@@ -205,7 +205,7 @@ class DuelValues:
         return output
 
     def _augmented(self, images: Tensor, which: str) -> Tensor:
-        """Augment in float32, with numbers of this turn's own: the gradients reach the images as they were."""
+        """Augment in float32, with new random numbers in each turn; gradients flow back to the original images."""
         augment = self.duel.augment
         if augment is None:
             return images
@@ -215,7 +215,7 @@ class DuelValues:
     def _run_generator(
         self, latents: Tensor, labels: Tensor | None, inputs: dict[str, Tensor], exact: bool = False
     ) -> Tensor:
-        labels = labels if self._generator_is_conditional else None  # a user's own may take z alone
+        labels = labels if self._generator_is_conditional else None  # a user's generator may take only z
         given: dict[str, Any] = {"labels": labels, "exact": exact, **inputs}
         return self.run(self.generator, latents, **given)
 
@@ -227,7 +227,7 @@ class DuelValues:
         return self.draw("labels", lambda n, s: torch.randint(classes, (n,), generator=s, device=device))
 
     def _optimize_latents(self) -> Tensor:
-        """Move the noise; codes stay as drawn, since the head asks the images for just these."""
+        """Optimise the noise; codes stay as drawn, since the head predicts the drawn values."""
         assert self.duel.latent_optimization is not None
         uniform = getattr(self.generator, "latent_distribution", "normal") == "uniform"
         bound, codes = UNIFORM_BOUND if uniform else None, getattr(self.generator, "codes", None)
@@ -241,6 +241,6 @@ class DuelValues:
         return torch.cat([moved, told], dim=1)
 
     def _score(self, latents: Tensor) -> Tensor:
-        """Return the logits of what the generator makes of `latents`, fit for a double backward."""
+        """Return the logits of images generated from `latents`, with a graph that supports a double backward."""
         images = self._run_generator(latents, self.fake_labels, self.generator_inputs, exact=True)
         return self.discriminate(self._augmented(images, "fake"), self.fake_labels).logits

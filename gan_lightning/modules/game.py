@@ -1,4 +1,4 @@
-"""What every game is to Lightning: players, their phases, and how an iteration is played, whoever plays in it."""
+"""Base class of all games, a LightningModule: players, phases, and one training iteration."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), 
 
 
 class Game(Record):
-    """Players who train against or beside one another.
+    """Several players that are trained against each other or together.
 
-    A game names its `networks`, says whose parameters each player moves (`moved_by`) and which `phases` an iteration
-    has; with duels among its players most of that follows from `duels`.
+    A game defines its `networks`, the parameters that each player updates (`moved_by`), and the `phases` of an
+    iteration. In a game with duels, most of this follows from `duels`.
 
-    options: how to train, see TrainingOptions.
-    averaged: names of the networks of which a moving average is kept, as `NAME_ema`.
-    optimizer_factories: what builds each player's optimiser from its parameters.
-    intervals: iterations for each step of a player, 1 where it is not named.
-    frozen: modules that stay as they are, parameters and buffers.
-    engine, averages: from the start of the fit.
+    options: training options, see TrainingOptions.
+    averaged: names of the networks with a moving average of weights, `NAME_ema`.
+    optimizer_factories: for each player a function from its parameters to an optimiser.
+    intervals: iterations between two steps of a player; 1 if it is not named.
+    frozen: modules whose parameters and buffers never change.
+    engine, averages: set at the start of a fit.
     """
 
     averaged: ClassVar[tuple[str, ...]] = ()
-    options_of: ClassVar[type] = TrainingOptions  # what `**options` are, for whoever checks them
+    options_of: ClassVar[type] = TrainingOptions  # type of `**options`, for checks
     engine: Engine
 
     def __init__(self, **options: Any) -> None:
@@ -67,7 +67,7 @@ class Game(Record):
         return []
 
     def moved_by(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that each player moves; those of the duels' roles by default."""
+        """Return the parameters that each player updates; by default those of its roles in the duels."""
         moved: dict[str, list[nn.Parameter]] = {}
         for role in ROLES:
             for duel in self.duels():
@@ -75,16 +75,16 @@ class Game(Record):
         return moved
 
     def phases(self) -> list[Phase]:
-        """Return the turns of one iteration: the judges' first, since the fakes made for them serve both sides."""
+        """Return the phases of one iteration: discriminators first, since their fakes are used for both sides."""
         names = dict.fromkeys(duel.players[role] for role in reversed(ROLES) for duel in self.duels())
         return [*(self.turn(name) for name in names), *self.lazy_turns()]
 
     # Phases of duels -------------------------------------------------------------------------------------------------
 
     def turn(self, player: str, loss: DuelLoss | None = None, start: int = 0) -> Phase:
-        """Return the main turn of a player in its duels: its side of the loss, head and penalties.
+        """Return the main phase of a player: its loss terms, the head's and the penalties, over its duels.
 
-        loss: maps what a duel shows of a step to terms, or yields them; None: the duel's own.
+        loss: a function from a duel's DuelStep to terms (or an iterator of them); None: the duel's loss.
         """
         roles = self._roles(player)
         return Phase(
@@ -98,7 +98,7 @@ class Game(Record):
         )
 
     def each(self, player: str, loss: DuelLoss | None = None) -> Loss:
-        """Return the loss of a player over all duels in which it has a role, to which a game may add its own terms."""
+        """Return the loss of a player over all duels in which it has a role; a game may add terms."""
         roles = self._roles(player)
 
         def total(step: Step) -> Iterator[Terms]:
@@ -108,7 +108,7 @@ class Game(Record):
         return total
 
     def lazy_turns(self) -> list[Phase]:
-        """Return a turn for each lazy penalty."""
+        """Return a phase for each lazy penalty."""
         return [self._lazy(duel, name) for duel in self.duels() for name, p in duel.penalties().items() if p.every > 1]
 
     def _lazy(self, duel: Duel, name: str) -> Phase:
@@ -131,16 +131,16 @@ class Game(Record):
     # Training --------------------------------------------------------------------------------------------------------
 
     def keep_averages(self) -> None:
-        """Begin the moving averages of the networks in `averaged`; called at the end of a constructor."""
+        """Create the moving averages of the networks in `averaged`; call it at the end of a constructor."""
         for name in self.averaged:
             self.register_module(f"{name}_ema", frozen_copy(self.networks()[name]) if self.options.ema_kimg else None)
 
     def begin_with(self, tensors: Mapping[str, Tensor]) -> list[str]:
-        """Load the weights of networks that fit; return in sentences what was taken and what was not.
+        """Load the tensors that fit; return sentences that say what was loaded and what was not.
 
-        Everything else begins anew: optimisers, counters, and the averages, which are copies of the networks.
+        Everything else starts fresh: optimisers, counters, and the averages, which are copies of the networks.
 
-        tensors: a state dict of a game, NETWORK.PARAMETER. Raises UserError where nothing fits.
+        tensors: a state dict of a game, NETWORK.PARAMETER. Raises UserError if nothing fits.
         """
         prefixes = tuple(f"{name}." for name in self.networks())
         mine = {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
@@ -154,7 +154,7 @@ class Game(Record):
         return state.told(taken, saved, mine)
 
     def trained(self) -> dict[str, list[nn.Parameter]]:
-        """Return the parameters that each player moves, less those that are frozen."""
+        """Return the parameters that each player updates, without frozen ones."""
         frozen = {parameter for module in self.frozen for parameter in module.parameters()}
         return {player: [p for p in moved if p not in frozen] for player, moved in self.moved_by().items()}
 
@@ -163,7 +163,7 @@ class Game(Record):
         return [[names[parameter] for parameter in moved] for moved in self.trained().values()]
 
     def train(self, mode: bool = True) -> Game:
-        """Set training mode; what is frozen stays in evaluation mode, so that no buffer of it moves."""
+        """Set training mode; frozen modules stay in evaluation mode, so that their buffers do not change."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
@@ -187,7 +187,7 @@ class Game(Record):
         return Player(name, parameters, optimizer, self.options.schedule, self.options.beta2_schedule)
 
     def on_fit_start(self) -> None:
-        """Set up the engine; raises UserError where Lightning's own DDP wrapper would break the game."""
+        """Set up the engine; UserError for Lightning's own DDP wrapper, which does not work here."""
         strategy = self.trainer.strategy
         if self.trainer.world_size > 1 and not isinstance(strategy, ReplicaStrategy):
             raise UserError(
@@ -211,7 +211,7 @@ class Game(Record):
         scaler: Any = getattr(self.trainer.precision_plugin, "scaler", None)
 
         def scaled_step(player: Player) -> None:
-            """Step without updating the scaler, which Lightning does after each optimiser: once a phase is right."""
+            """Step without updating the gradient scaler, which is updated once per phase, not after each optimiser."""
             optimizers[player.name]._on_before_step()
             scaler.step(player.optimizer)
             optimizers[player.name]._on_after_step()
@@ -229,11 +229,11 @@ class Game(Record):
         )
 
     def on_train_start(self) -> None:
-        """Measure the run, which schedules stretch over: now the number of batches is known."""
+        """Compute the length of the run for schedules, since the number of batches is known now."""
         self._total_images = self._length_in_images()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Play one iteration on a batch of fields, such as `image` uint8 `(N, C, H, W)` and `label` `(N,)`."""
+        """Run one iteration on a batch of fields, such as `image` uint8 `(N, C, H, W)` and `label` `(N,)`."""
         world, rank = self.trainer.world_size, self.trainer.global_rank
         size = len(next(iter(batch.values())))
         images = size * world
@@ -267,7 +267,7 @@ class Game(Record):
             self.flush()
 
     def ready(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return this process's rows of a batch as networks take them, with the source that the task makes."""
+        """Return this process's rows of a batch, converted for networks, with the source that the task makes."""
         batch = prepare(batch, self.batch_fields, self.options.memory_format)
         if self.task is None:
             return batch
@@ -287,9 +287,9 @@ class Game(Record):
                 average.half_life = 1000 * options.ema_kimg * options.ema_schedule(progress)
 
     def check(self, data: Any = None, processes: int = 1) -> None:
-        """Raise UserError where parts of the game cannot work together, or on `data`, where it is known.
+        """Raise UserError if parts of the game cannot work together, or cannot work on `data` if it is given.
 
-        data: a data module with `name`, `image_shape`, `num_classes`, `batch_size`, as far as it has them.
+        data: a data module with `name`, `image_shape`, `num_classes`, `batch_size`; each may be missing.
         """
         if data is not None:
             check_source(self, data, self.task)
@@ -304,7 +304,7 @@ class Game(Record):
         return getattr(self.trainer, "datamodule", None)
 
     def _length_in_images(self) -> float:
-        """Return the images of the whole run, which schedules stretch over."""
+        """Return the number of images of the whole run, for schedules."""
         epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
         batch_size = getattr(self._datamodule, "batch_size", 0)
         lengths = [self.max_kimg * 1000] if self.max_kimg else []
@@ -321,7 +321,7 @@ class Game(Record):
         return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def _backward(self, loss: Tensor, **options: Any) -> None:
-        """Run backward outside autocast, which PyTorch asks for."""
+        """Run backward outside autocast, as PyTorch recommends."""
         if self._low_precision:
             with torch.autocast(self.device.type, enabled=False):
                 self.manual_backward(loss, **options)
@@ -330,7 +330,7 @@ class Game(Record):
 
 
 def check_pieces(size: int, processes: int, pieces: int) -> None:
-    """Refuse a batch that cannot be divided among the processes, or cut into the pieces of model.accumulate."""
+    """Refuse a batch that cannot be divided among the processes or into model.accumulate pieces."""
     if size % processes:
         raise UserError(
             f"data.batch_size={size} is the batch of all processes and cannot be divided among {processes}: take "

@@ -1,4 +1,4 @@
-"""The GAN: who plays against whom, and what each minimises."""
+"""The GAN: a generator against a discriminator, and the losses of both."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ class GAN(Game):
     A variant of the game is a subclass that overrides `phases` or one of the losses.
 
     generator: `forward(z (N, latent_dim), labels (N,) or None)` -> images `(N, C, H, W)` in [-1, 1].
-    discriminator: `forward(images, labels)` -> DiscriminatorOutput, or just the logits.
+    discriminator: `forward(images, labels)` -> DiscriminatorOutput, or only the logits.
     loss: non-saturating by default.
-    generator_loss: how the generator uses it; plainly by default.
-    regularizers: by name, as they are logged; penalties and constraints.
-    augment: of what the discriminator sees, real and fake, in both players' turns; None for none.
+    generator_loss: how the generator uses the loss; by default all fakes and no further terms.
+    regularizers: penalties and constraints, by the names under which they are logged.
+    augment: augmentation of the discriminator's input, real and fake, in both players' phases; None for none.
     generator_optimizer, discriminator_optimizer: build an optimiser from a list of parameters.
-    latent_optimization: a step that latents take before the generator uses them in training (LOGAN), None for none.
-    d_steps: steps of the discriminator for each of the generator.
-    freeze_d: so many of the discriminator's first stages, from the image on, stay as they are. For weights that were
-        trained before, see `init_from`. FreezeD: Mo, Cho and Shin 2020, arXiv 2002.10964. Raises UserError where there
-        are fewer.
-    options: how to train, see TrainingOptions: schedules, ema_kimg, accumulate, clip_norm, seed, log_every, ...
+    latent_optimization: an update of the latents before the generator uses them in training (LOGAN), None for none.
+    d_steps: discriminator steps for each generator step.
+    freeze_d: number of the discriminator's first stages, from the image on, that are frozen. FreezeD: Mo, Cho and Shin
+        2020, arXiv 2002.10964; use it with `init_from`. Raises UserError if there are fewer stages.
+    options: training options, see TrainingOptions: schedules, ema_kimg, accumulate, clip_norm, seed, log_every, ...
     """
 
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
@@ -60,7 +59,7 @@ class GAN(Game):
     ) -> None:
         check_counts(d_steps=d_steps)
         super().__init__(**options)
-        self.generator = cast(Generator, generator)  # or a user's own module with the same attributes
+        self.generator = cast(Generator, generator)  # or a user's module with the same attributes
         self.discriminator, self.augment = discriminator, augment
         self.duel = Duel(
             generator,
@@ -87,26 +86,26 @@ class GAN(Game):
         return [self.duel]
 
     def phases(self) -> list[Phase]:
-        """Return the turns of one iteration: discriminator, generator, then the lazy regularisers'."""
+        """Return the phases of one iteration: discriminator, generator, then the lazy regularisers."""
         discriminator = self.turn("discriminator", self.discriminator_loss)
         return [discriminator, self.turn("generator", self.generator_loss), *self.lazy_turns()]
 
     def discriminator_loss(self, step: DuelValues) -> Iterator[Terms]:
-        """Yield what the discriminator minimises, by name; head and regularisers add to it."""
+        """Yield the discriminator's adversarial terms by name; those of head and regularisers are added to them."""
         return self.duel.minimised_by_discriminator(step)
 
     def generator_loss(self, step: DuelValues) -> Terms:
-        """Return what the generator minimises, by name; head and regularisers add to it."""
+        """Return the generator's adversarial terms by name; those of head and regularisers are added to them."""
         return self.duel.minimised_by_generator(step)
 
     def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
-        """Return {"samples": of the averaged generator where there is one, or of the raw one}."""
+        """Return {"samples": a producer of the averaged generator if there is one, else of the raw one}."""
         if raw or self.generator_ema is None:
             return {"samples": Samples(self.generator, seed)}
         return {"samples": Samples(self.generator_ema, seed, averaged=True)}
 
     def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
-        """Return samples, and of an InfoGAN what each of its codes does."""
+        """Return samples, and for InfoGAN a picture in which each row varies one code."""
         codes = picture_of_codes(self.generator_ema or self.generator, columns, seed)
         return super().pictures(rows, columns, points, seed) | codes
 
@@ -122,7 +121,7 @@ class GAN(Game):
 
 
 def first_stages(discriminator: nn.Module, count: int) -> list[nn.Module]:
-    """Return the layers of the first `count` stages of a discriminator; raise UserError where it has fewer."""
+    """Return the layers of the first `count` stages of a discriminator; raise UserError if it has fewer."""
     backbone = getattr(discriminator, "backbone", None)
     if not isinstance(backbone, Backbone):
         raise UserError(

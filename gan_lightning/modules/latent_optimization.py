@@ -1,4 +1,4 @@
-"""LOGAN: latents take one step towards what the discriminator likes before the generator uses them in training."""
+"""LOGAN: in training, latents take one gradient step that increases D(G(z)) before the generator uses them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gan_lightning.errors import UserError
 
 
 class LatentOptimization:
-    """z' = z + step_size g / (damping + |g|^2), g the gradient of D(G(z)) by z: a damped natural-gradient step.
+    """z' = z + step_size g / (damping + |g|^2), g = dD(G(z))/dz: a damped natural-gradient step.
 
     Wu, Donahue, Balduzzi, Simonyan and Lillicrap 2019, arXiv 1912.00953. Both players' gradients flow through the
-    step, and both losses get weight * E |z' - z|^2. Latents drawn uniformly, as the paper's, stay in their range,
-    and InfoGAN's codes as they were drawn.
+    step, and both losses get weight * E |z' - z|^2. Uniform latents, as in the paper, stay in their range. InfoGAN's
+    codes do not change.
 
-    damping: None takes the plain gradient step z + step_size g.
-    share: of the batch takes the step, the rest stays as drawn.
+    damping: None uses the plain gradient step z + step_size g.
+    share: share of the batch that takes the step; the rest stays as drawn.
     """
 
     def __init__(
@@ -34,14 +34,15 @@ class LatentOptimization:
     def __call__(
         self, latents: Tensor, score: Callable[[Tensor], Tensor], uniform: Tensor, bound: float | None = None
     ) -> Tensor:
-        """Return z' `(N, latent_dim)`, differentiable by all that `score` depends on.
+        """Return z' `(N, latent_dim)`, differentiable in everything that `score` depends on.
 
-        score: maps latents to logits, sample by sample.
-        uniform: U[0, 1) numbers `(N, 1)`, which choose the samples that take the step.
-        bound: the largest magnitude of a latent, None for none.
+        score: latents -> logits, independently for each sample.
+        uniform: U[0, 1) numbers `(N, 1)`; they select the samples that take the step.
+        bound: largest absolute value of a latent, None for none.
         """
         leaf = latents.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(score(leaf).float().sum(), leaf, create_graph=True)
+        with torch.autocast(leaf.device.type, enabled=False):  # it would lower this backward's precision as well
+            (gradient,) = torch.autograd.grad(score(leaf).float().sum(), leaf, create_graph=True)
         step = self.step_size * gradient
         if self.damping is not None:
             step = step / (self.damping + gradient.square().sum(1, keepdim=True))
@@ -49,5 +50,5 @@ class LatentOptimization:
         return moved if bound is None else moved.clamp(-bound, bound)
 
     def cost(self, latents: Tensor, drawn: Tensor) -> Tensor:
-        """Return weight * E |latents - drawn|^2, which both players minimise."""
+        """Return weight * E |latents - drawn|^2, which both roles minimise."""
         return self.weight * (latents - drawn).square().sum(1).mean()

@@ -1,7 +1,7 @@
-"""Lightning's own counters in a checkpoint, rewritten so that a resumed run goes on from `iteration` and nothing else.
+"""Rewrites Lightning's counters in a checkpoint, so that a resumed run continues at `iteration`.
 
-Lightning calls an epoch that was broken off finished, and its restart depends on the hook in which a state was saved.
-Our position in the data hangs on the iteration alone, so Lightning's counters are set to match it.
+Lightning counts an interrupted epoch as finished, and its restart depends on the hook in which the state was saved. Our
+position in the data depends only on the iteration, so Lightning's counters are set to match it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def go_on_from(checkpoint: dict[str, Any], iteration: int, batches_per_epoch: in
     loops = checkpoint["loops"]["fit_loop"]
     begun = epochs + (batches > 0)
     _set(loops["epoch_progress"], ready=begun, started=begun, processed=epochs, completed=epochs)
-    # As in `on_train_batch_end`, where the batch that has just been processed does not count as completed yet.
+    # As in `on_train_batch_end`, where the batch that was just processed does not count as completed yet.
     completed = max(batches - 1, 0)
     progress = loops["epoch_loop.batch_progress"]
     _set(progress, ready=batches, started=batches, processed=batches, completed=completed)

@@ -16,13 +16,13 @@ from gan_lightning.training.growth import Growth
 
 
 class ProgressiveGAN(GAN):
-    """A GAN whose networks begin with small images and grow, as `images_seen` alone decides.
+    """A GAN whose networks start with small images and grow; the stage depends only on `images_seen`.
 
-    Images keep their full size throughout: real ones lose what the stage does not show, and fade as the networks do.
-    Both optimisers forget their moments at each new stage.
+    Images always have the full size. Real images lose the detail that the stage cannot show, with the networks'
+    fade-in. Both optimisers reset their moments at each new stage.
 
     growth: when the networks grow.
-    options: as of GAN.
+    options: see GAN.
     """
 
     def __init__(self, *networks: Any, growth: Growth | None = None, **options: Any) -> None:
@@ -33,13 +33,13 @@ class ProgressiveGAN(GAN):
         self.grow()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Grow if it is time, then play one iteration on the images as the stage shows them."""
+        """Grow if due, then run one iteration on images at the stage's level of detail."""
         self.grow()
         batch = prepare(batch, self.batch_fields, self.options.memory_format)
         super().training_step({**batch, "image": self.shown(batch["image"])}, batch_idx)
 
     def grow(self) -> None:
-        """Bring all networks to the stage of `images_seen`."""
+        """Set all networks to the stage for `images_seen`."""
         networks = self._growing()
         stage, alpha = self.growth.at(self.images_seen, networks[0].num_stages)
         if stage != networks[0].level:
@@ -50,7 +50,7 @@ class ProgressiveGAN(GAN):
 
     @torch.no_grad()
     def shown(self, images: Tensor) -> Tensor:
-        """Return full-size images `(N, C, H, W)` without the detail that the stage in use does not show."""
+        """Return full-size images `(N, C, H, W)` without the detail that the present stage cannot show."""
         network = self._growing()[0]
         factor = network.hidden_factor
         now = average_pool(images, factor)

@@ -1,4 +1,4 @@
-"""What every game is to callbacks, loggers and checkpoints: counters, scores, reports, samples."""
+"""The part of every game that callbacks, loggers and checkpoints use: counters, scores, reports, samples."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from gan_lightning.training.scalars import Scalars
 
 
 class Record(L.LightningModule):
-    """Counts, samples, reports, and writes and reads its entry "gan_lightning" of a checkpoint.
+    """Counters, samples, reports, and the entry "gan_lightning" of a checkpoint.
 
-    A game names its networks and its producers, and fills `players`.
+    A game defines its networks and producers, and sets `players`.
 
-    iteration: iterations so far; images_seen: real images that were shown, over all processes.
-    latest: the training scalars as last fetched; scores: of the last evaluation, after `scored_at` images; best: the
-    best of each.
-    config: the run's resolved configuration as plain containers, None without the command line.
+    iteration: number of finished iterations. images_seen: real images used so far, over all processes.
+    latest: the training scalars that were fetched last. scores: of the last evaluation, after `scored_at` images.
+    best: the best value of each score.
+    config: the run's resolved configuration in plain containers, None without the command line.
     protocol: how the scores were measured.
-    max_kimg: the run's length in thousands of images, None where that does not end it.
-    task: makes a source out of each image, None for none; takes_source: the game makes images out of a source.
-    batch_fields: what the batches consist of, as far as the data module says.
+    max_kimg: the run's length in thousands of images, None if it has no such limit.
+    task: makes a source from each image, None for none. takes_source: whether the game makes images from a source.
+    batch_fields: fields of the batches, if the data module declares them.
     """
 
     takes_source: ClassVar[bool] = False
@@ -64,21 +64,21 @@ class Record(L.LightningModule):
         """Return the samples [start, stop) of stream `seed`, `(n, C, H, W)` in [-1, 1], on the module's device.
 
         labels: `(n,)` for a conditional generator, None draws them.
-        raw: use the weights as trained, not their average.
+        raw: use the trained weights instead of their average.
         """
         return chosen(self.producers(seed, raw))(start, stop, labels)["images"]
 
     def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
-        """Return what makes samples of stream `seed` by name; the first is evaluated and shown.
+        """Return the producers of samples of stream `seed` by name; the first is evaluated and shown.
 
-        raw: by the weights as trained, not their average.
+        raw: with the trained weights instead of their average.
         """
         raise NotImplementedError
 
     def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
-        """Return by name what to draw of the game as it is now: what its producers make, the first one first.
+        """Return the game's present pictures by name: those of its producers, in order.
 
-        rows, columns: of a grid; points: so many where samples are points in the plane.
+        rows, columns: of a grid. points: number of samples if they are 2-D points.
         """
         return {name: picture(made, rows, columns, points) for name, made in self.producers(seed).items()}
 
@@ -104,7 +104,7 @@ class Record(L.LightningModule):
             logger.log_metrics(row, step=self.images_seen)
 
     def on_train_end(self) -> None:
-        """Report what the last iterations left."""
+        """Report the scalars of the last iterations."""
         with torch.no_grad():
             self.flush()
 
@@ -112,12 +112,12 @@ class Record(L.LightningModule):
 
     @property
     def batches_per_epoch(self) -> int | None:
-        """Return how many iterations an epoch has, None outside a training."""
+        """Return the number of iterations in an epoch, None outside training."""
         batches = self._trainer.num_training_batches if self._trainer is not None else None
         return int(batches) if batches and batches != float("inf") else None
 
     def network_description(self) -> dict[str, Any]:
-        """Return what another process needs to build the generator and to know what it makes."""
+        """Return the information from which another process can rebuild the generator and interpret its samples."""
         data, codes = (
             getattr(self._trainer, "datamodule", None),
             getattr(getattr(self, "generator", None), "codes", None),
@@ -142,7 +142,7 @@ class Record(L.LightningModule):
         checkpoint["gan_lightning"] = self.network_description()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the counters; raise UserError where the networks are not those of the checkpoint."""
+        """Load the counters; raise UserError if the networks differ from those of the checkpoint."""
         if "gan_lightning" not in checkpoint:
             raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
         checkpoint.update(upgrade(checkpoint, self._parameter_names()))
@@ -154,7 +154,7 @@ class Record(L.LightningModule):
         go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
 
     def _parameter_names(self) -> list[list[str]]:
-        """Return for each optimiser the names in the state dict of its parameters."""
+        """Return for each optimiser the names of its parameters in the state dict."""
         raise NotImplementedError
 
     def changes(self, checkpoint: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How a checkpoint says what its networks are, and in what two of them differ."""
+"""Descriptions of networks in a checkpoint, and differences between two of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def changed_tensors(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[s
 
 
 def fitting(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return those tensors of one state dict that another has in the same shape."""
+    """Return the tensors of one state dict that exist in the other with the same shape."""
     return {name: tensor for name, tensor in saved.items() if name in mine and mine[name].shape == tensor.shape}
 
 
@@ -37,7 +37,7 @@ def leaves(node: Any, path: str) -> set[tuple[str, str]]:
 
 
 def describe(network: Any) -> Any:
-    """Return how to build `network` as plain containers with `_target_`, or None where that is not known."""
+    """Return how to build `network` as plain containers with `_target_`, or None if it is not known."""
     if isinstance(network, nn.Module):
         arguments = getattr(network, "arguments", None)
         if arguments is None:
@@ -57,7 +57,7 @@ def describe(network: Any) -> Any:
 
 
 def told(taken: dict[str, Tensor], saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[str]:
-    """Return in sentences which tensors of `mine` were `taken` from those `saved`, and which were not, and why."""
+    """Return sentences: which tensors of `mine` were `taken` from `saved`, which were not, and why."""
     other = [name for name in saved if name in mine and name not in taken]
     groups = {
         "of another shape": [f"{n} is {tuple(saved[n].shape)} there and {tuple(mine[n].shape)} here" for n in other],
@@ -69,5 +69,5 @@ def told(taken: dict[str, Tensor], saved: dict[str, Tensor], mine: dict[str, Ten
 
 
 def few(names: list[str], most: int = 6) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""What all networks share: they remember how they were built, and discriminators answer in one form."""
+"""Base classes of networks; they keep their constructor's arguments, and all discriminators return one type."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gan_lightning.networks.codes import LatentCodes
 
 @dataclass(frozen=True)
 class BatchSize:
-    """How large the batches are that go through a network in training.
+    """Sizes of the batches that a network gets in training.
 
-    total: samples of a batch, over all processes; parts: equal ones in which it goes through, processes times pieces.
-    pack: samples that a discriminator judges together.
+    total: samples of a batch, over all processes. parts: number of equal parts, processes times accumulation steps.
+    pack: number of samples that a discriminator judges together.
     """
 
     total: int
@@ -27,12 +27,12 @@ class BatchSize:
 
     @property
     def rows(self) -> int:
-        """How many samples, or packs of them, go through at a time."""
+        """How many samples (or packs) are in one forward pass."""
         return self.total // self.parts // self.pack
 
 
 class Network(nn.Module):
-    """A module that keeps its constructor's arguments, so that a checkpoint can say how to build it again.
+    """A module that keeps its constructor's arguments, so that it can be rebuilt from a checkpoint.
 
     `network.arguments` is `{"_target_": "package.Class", **arguments}`.
     """
@@ -40,7 +40,7 @@ class Network(nn.Module):
     arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Record the arguments, so that no subclass need do it."""
+        """Record the arguments, so that subclasses need no code for it."""
         self = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs).arguments
         given = dict(list(bound.items())[1:])  # without self
@@ -52,8 +52,8 @@ class Generator(Network):
     """Noise to image: `forward(z, labels=None)`, z `(N, latent_dim)`, labels `(N,)` -> `(N, *image_shape)` in [-1, 1].
 
     num_classes is 0 for an unconditional generator.
-    conditional_batch_norm: classes set the batch norm by themselves, without an argument `conditioning` that says so.
-    codes: what the last latents stand for, where a head reads them back (InfoGAN); the network need not know.
+    conditional_batch_norm: the batch norm is class-conditional even without an argument `conditioning`.
+    codes: the meaning of the last latents if a head predicts them (InfoGAN); most generators do not use it.
     """
 
     latent_dim: int
@@ -64,16 +64,16 @@ class Generator(Network):
     codes: LatentCodes | None = None
 
     def training_inputs(self, count: int, stream: torch.Generator) -> dict[str, Tensor]:
-        """Draw further keyword inputs of `forward` for `count` samples in training, each `(count, ...)`; none here."""
+        """Draw additional keyword arguments of `forward` for training, each `(count, ...)`; none by default."""
         return {}
 
 
 class Backbone(Network):
-    """The trunk of a discriminator: `forward(images)`, `(N, C + label_maps, H, W)` -> features `(N, feature_dim)`.
+    """The body of a discriminator: `forward(images)`, `(N, C + label_maps, H, W)` -> features `(N, feature_dim)`.
 
     head_bias: whether the head's linear layer has a bias.
-    label_maps: how many one-hot label maps the first layer takes beside the image.
-    takes_condition: `forward(images, condition)` looks at what the images should go with.
+    label_maps: number of one-hot label maps that are concatenated to the image.
+    takes_condition: whether `forward(images, condition)` uses a condition, such as a source image.
     """
 
     takes_condition: ClassVar[bool] = False
@@ -85,9 +85,9 @@ class Backbone(Network):
         """Initialise the head as the backbone's paper does; nothing by default."""
 
     def stages(self) -> list[list[nn.Module]]:
-        """Return the layers from the image on, as they can be frozen: each stage begins with one that has weights.
+        """Return the stages that can be frozen, from the image on; each begins with a layer that has weights.
 
-        A stage is a convolution, a linear layer or a block of them, with the norms and activations that follow it.
+        A stage is a convolution, a linear layer or a block, with the norms and activations that follow.
         """
         stages: list[list[nn.Module]] = []
         for layer in in_sequence(self):
@@ -97,7 +97,7 @@ class Backbone(Network):
         return stages
 
     def packed(self, pack: int) -> Backbone:
-        """Return a new backbone like this one, for `pack` images on the channel axis (Lin et al. 2017)."""
+        """Return a new backbone with the same arguments for `pack` images on the channel axis (Lin et al. 2017)."""
         options: dict[str, Any] = {name: value for name, value in self.arguments.items() if name != "_target_"}
         bound = inspect.signature(type(self)).bind(**options)
         bound.apply_defaults()
@@ -108,7 +108,7 @@ class Backbone(Network):
 
 
 def in_sequence(network: nn.Module) -> list[nn.Module]:
-    """Return the parts of `network` in their order, those of a sequence one by one."""
+    """Return the child modules of `network` in order; nn.Sequential is split into its parts."""
     several = (nn.Sequential, nn.ModuleList)
     parts = [child.children() if isinstance(child, several) else [child] for child in network.children()]
     return [layer for part in parts for layer in part]
@@ -116,11 +116,11 @@ def in_sequence(network: nn.Module) -> list[nn.Module]:
 
 @dataclass
 class DiscriminatorOutput:
-    """What a discriminator says of a batch.
+    """The output of a discriminator for a batch.
 
-    logits: raw scores `(N,)`, `(N, K)` or `(N, h, w)`, never through a sigmoid.
-    features: `(N, F)` the input of the head, where there is one.
-    extras: further tensors that a head's loss reads.
+    logits: raw scores `(N,)`, `(N, K)` or `(N, h, w)`, before any sigmoid.
+    features: `(N, F)`, the input of the head if there is one.
+    extras: further tensors for a head's loss.
     """
 
     logits: Tensor
@@ -129,14 +129,14 @@ class DiscriminatorOutput:
 
 
 def as_output(answer: DiscriminatorOutput | Tensor) -> DiscriminatorOutput:
-    """Accept a user's discriminator that returns just its logits."""
+    """Return a DiscriminatorOutput, also for a user's discriminator that returns only logits."""
     if isinstance(answer, DiscriminatorOutput):
         return answer
     return DiscriminatorOutput(answer.flatten() if answer.ndim == 2 and answer.shape[1] == 1 else answer)
 
 
 def halvings(image_size: int, network: str, smallest: int = 8, largest: int = 256) -> int:
-    """Return how often `image_size` halves until 4; raise UserError where `network` cannot make that size."""
+    """Return how often `image_size` can be halved down to 4; raise UserError if `network` does not support the size."""
     size = int(image_size)
     if size < smallest or size > largest or size & (size - 1):
         raise UserError(
@@ -166,7 +166,7 @@ def initialise_normal(module: nn.Module, std: float = 0.02) -> None:
 def concatenate_labels(values: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
     """Append one-hot maps: `(N, C, H, W)` -> `(N, C + num_classes, H, W)`, or `(N, F)` -> `(N, F + num_classes)`.
 
-    Mirza and Osindero 2014, arXiv 1411.1784. Raises UserError where there are no labels `(N,)`.
+    Mirza and Osindero 2014, arXiv 1411.1784. Raises UserError if there are no labels `(N,)`.
     """
     codes = torch.nn.functional.one_hot(required(labels), num_classes).to(values.dtype)
     maps = codes.reshape(*codes.shape, *[1] * (values.ndim - 2)).expand(-1, -1, *values.shape[2:])
@@ -174,7 +174,7 @@ def concatenate_labels(values: Tensor, labels: Tensor | None, num_classes: int) 
 
 
 def required(labels: Tensor | None) -> Tensor:
-    """Return labels `(N,)`; raise UserError where there are none."""
+    """Return labels `(N,)`; raise UserError if they are None."""
     if labels is None:
         raise UserError("A network with classes got no labels: give them, or build it with num_classes=0.")
     return labels

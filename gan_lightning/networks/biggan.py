@@ -1,6 +1,6 @@
 """BigGAN's generator: Brock, Donahue and Simonyan 2018, arXiv 1809.11096. Its discriminator is a ResNetBackbone.
 
-At 128x128 with width 96 and 1000 classes: 70,433,988 parameters here, 87,982,370 there.
+At 128x128 with width 96 and 1000 classes: 70,433,988 parameters in the generator, 87,982,370 in the discriminator.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from gan_lightning.networks.resnet import image_layers
 
 
 class BigGANGenerator(Generator):
-    """A latent in chunks: the first makes the 4x4 map, each further one with the class sets a block's batch norms.
+    """BigGAN's generator. The latent is split in chunks, one for the 4x4 map and one for each block's batch norms.
 
-    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels; 16 and 32 as StudioGAN has CIFAR-10.
-    num_classes: 0, or how many classes; they share one embedding, of which every norm takes its own linear map.
-    latent_dim: divisible by the number of blocks and one; None for 20 a chunk, as the paper.
-    width: channels of the map at the image's size, where that is above 32 pixels, see generator_widths.
-    embedding_dim: of the classes' embedding.
-    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
+    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels; 16 and 32 as in StudioGAN's networks for CIFAR-10.
+    num_classes: number of classes, 0 for none. All norms use one class embedding, each through its own linear map. A
+        block's condition is this embedding and its chunk of the latent.
+    latent_dim: divisible by the number of blocks plus one; None for 20 per chunk, as in the paper.
+    width: channels of the feature map at full image size (above 32 pixels); see generator_widths.
+    embedding_dim: dimension of the class embedding.
+    attention: self-attention is on the largest feature map of at most this side (and half the image); None for none.
     """
 
     conditional_batch_norm = True

@@ -1,4 +1,4 @@
-"""BigGAN-deep: Brock, Donahue and Simonyan 2018, arXiv 1809.11096, appendix B; four narrow convolutions a block.
+"""BigGAN-deep: Brock, Donahue and Simonyan 2018, arXiv 1809.11096, appendix B; four narrow convolutions in each block.
 
 At 128x128 with width 128 and 1000 classes: 50,244,484 parameters in the generator, 34,590,210 in the discriminator.
 """
@@ -22,9 +22,11 @@ from gan_lightning.networks.resnet import image_layers
 
 
 class DeepGeneratorBlock(nn.Module):
-    """norm-ReLU before each of 1x1, 3x3, 3x3, 1x1; a quarter of the channels within; the shortcut drops channels.
+    """Convolutions 1x1, 3x3, 3x3, 1x1 with norm and ReLU before each; a quarter of the channels inside.
 
-    double: whether the map doubles, after the first convolution.
+    The shortcut drops channels if there are fewer outputs.
+
+    double: whether the size is doubled, after the first convolution.
     """
 
     takes_condition: ClassVar[bool] = True
@@ -46,7 +48,7 @@ class DeepGeneratorBlock(nn.Module):
         )
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
-        """Map `(N, inputs, H, W)` to `(N, outputs, H, W)`, or 2H and 2W, under conditions `(N, condition_dim)`."""
+        """Map `(N, inputs, H, W)` and conditions `(N, condition_dim)` to `(N, outputs, H, W)`, or to 2H and 2W."""
         kept = inputs[:, : self.outputs]
         return self.residual(inputs, condition) + (interpolate(kept, scale_factor=2) if self.doubles else kept)
 
@@ -56,14 +58,14 @@ def _activated(channels: int, condition_dim: int) -> list[nn.Module]:
 
 
 class BigGANDeepGenerator(Generator):
-    """The whole latent beside the class's embedding makes the 4x4 map and sets every batch norm.
+    """The latent and the class embedding, concatenated, make the 4x4 map and condition every batch norm.
 
     image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels.
-    num_classes: 0, or how many classes.
-    width: channels of the map at the image's size, where that is above 32 pixels, see generator_widths.
-    depth: blocks at each size, the last of which doubles the map.
-    embedding_dim: of the classes' embedding.
-    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
+    num_classes: number of classes, 0 for none.
+    width: channels of the feature map at full image size (above 32 pixels); see generator_widths.
+    depth: blocks at each size; the last one doubles the size.
+    embedding_dim: dimension of the class embedding.
+    attention: self-attention is on the largest feature map of at most this side (and half the image); None for none.
     """
 
     conditional_batch_norm = True
@@ -108,11 +110,11 @@ class BigGANDeepGenerator(Generator):
 
 
 class DeepDiscriminatorBlock(nn.Module):
-    """ReLU before each of 1x1, 3x3, 3x3, 1x1; a quarter of the output's channels within.
+    """Convolutions 1x1, 3x3, 3x3, 1x1 with ReLU before each; a quarter of the output's channels inside.
 
-    The shortcut keeps its channels and appends those that lack, by a 1x1 convolution.
+    The shortcut keeps its channels, and a 1x1 convolution adds the missing ones.
 
-    halve: whether the map halves, before the last convolution.
+    halve: whether the size is halved, before the last convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, halve: bool) -> None:
@@ -141,12 +143,12 @@ class DeepDiscriminatorBlock(nn.Module):
 
 
 class BigGANDeepBackbone(Backbone):
-    """A convolution, then blocks that halve the map to 4x4 (at 16 and 32 pixels to 8x8); ReLU, sum over positions.
+    """A convolution, then blocks that halve the size to 4x4 (from 16 and 32 pixels to 8x8), ReLU, sum over positions.
 
-    label_maps: how many one-hot label maps come in beside the image.
-    width: channels of the map at the image's size, where that is above 32 pixels, see discriminator_widths.
-    depth: blocks at each size, the first of which halves the map.
-    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
+    label_maps: number of one-hot label maps that are concatenated to the image.
+    width: channels of the feature map at full image size (above 32 pixels); see discriminator_widths.
+    depth: blocks at each size; the first one halves the size.
+    attention: self-attention is on the largest feature map of at most this side (and half the image); None for none.
     """
 
     def __init__(
@@ -177,6 +179,6 @@ class BigGANDeepBackbone(Backbone):
         return relu(self.blocks(self.image(images))).sum((2, 3))
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw and normalise the head's weights as the backbone's own."""
+        """Initialise and normalise the head's weights like those of the backbone."""
         initialise(head, "orthogonal")
         spectrally_normalise(head)

@@ -1,4 +1,4 @@
-"""Codes that a generator is meant to obey: the part of its latents that InfoGAN's Q reads back from the images."""
+"""InfoGAN's codes: the part of the latents that its network Q predicts from the images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn.functional import one_hot
 
 from gan_lightning.errors import UserError
 
-STAY = math.nan  # the value of a code that stays as it was drawn
+STAY = math.nan  # marks a code that keeps its drawn value
 
 
 @dataclass(frozen=True)
 class LatentCodes:
     """The last `size` latents are codes: one-hot categories first, then continuous ones. Chen et al. 2016, 1606.03657.
 
-    The generator knows nothing of it; its `latent_dim` counts noise and codes.
+    The generator does not use this class; its `latent_dim` counts noise and codes.
 
     categories: how many values each discrete code has, drawn uniformly.
     continuous: how many codes are drawn from U(-1, 1).
@@ -45,15 +45,15 @@ class LatentCodes:
 
     @property
     def size(self) -> int:
-        """Return how many latents they take."""
+        """Return how many latents the codes take."""
         return sum(self.categories) + self.continuous
 
     def plain(self) -> dict[str, Any]:
-        """Return the arguments that build this again, as plain containers."""
+        """Return the constructor's arguments as plain containers."""
         return {**asdict(self), "categories": list(self.categories)}
 
     def check(self, latent_dim: int) -> None:
-        """Raise UserError where the codes leave no noise among `latent_dim` latents."""
+        """Raise UserError if no noise is left among `latent_dim` latents."""
         if latent_dim <= self.size:
             raise UserError(
                 f"The codes take {self.size} of the generator's latent_dim={latent_dim} and leave no noise: raise "
@@ -72,7 +72,7 @@ class LatentCodes:
         return latents[:, : -self.size], latents[:, -self.size :]
 
     def write(self, latents: Tensor, values: Tensor) -> Tensor:
-        """Return latents `(N, latent_dim)` with codes of `values` `(N, codes)`; where a value is NaN the code stays."""
+        """Return latents `(N, latent_dim)` with codes of `values` `(N, codes)`; NaN leaves a code unchanged."""
         noise, before = self.split(latents)[0], self.read(latents)
         values = torch.where(values.isnan(), before, values)
         categories = [one_hot(values[:, i].long(), n) for i, n in enumerate(self.categories)]
@@ -84,9 +84,10 @@ class LatentCodes:
         return torch.cat([*(c.argmax(1, keepdim=True).to(latents.dtype) for c in categories), continuous], dim=1)
 
     def values(self, chosen: Sequence[float | None] | float, count: int) -> Tensor:
-        """Return values `(count, codes)` for what a user chose: one number per code, in order; None or left out stays.
+        """Return values `(count, codes)` from a user's choice: a number for each code, in order; None leaves it as
+        drawn.
 
-        Raises UserError for too many numbers or a category that there is not.
+        Missing numbers at the end count as None. Raises UserError for too many numbers or an unknown category.
         """
         row = [chosen] if isinstance(chosen, int | float | str) else list(chosen)
         if len(row) > self.count:
@@ -100,9 +101,9 @@ class LatentCodes:
         return torch.tensor([filled + [STAY] * (self.count - len(row))] * count)
 
     def sweep(self, columns: int) -> Tensor:
-        """Return values `(codes * columns, codes)`: in each row of `columns` one code runs through its values.
+        """Return values `(codes * columns, codes)`: in each row of `columns` one code takes all of its values.
 
-        Categories run from 0 and begin anew where there are fewer than columns; continuous codes run from -1 to 1.
+        Categories count from 0 and repeat if there are fewer than columns; continuous codes go from -1 to 1.
         """
         values = torch.full((self.count, columns, self.count), STAY)
         for index, categories in enumerate(self.categories):

@@ -24,7 +24,7 @@ from gan_lightning.networks.layers.spectral import normalise_head
 
 
 def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
-    """Return channels from the layer next to the image (width) to the 4x4 layer, doubling each time."""
+    """Return the channels from the layer next to the image (width) to the 4x4 layer; each has twice as many."""
     return [min(width * 2**k, max_width) for k in range(halvings(image_size, network))]
 
 
@@ -42,7 +42,7 @@ def _norm(name: str, channels: int, condition_dim: int = 0) -> nn.Module:
 
 
 class _FromLatent(nn.ConvTranspose2d):
-    """The first transposed convolution, whose input is one pixel: a matrix product, several times as fast on a CPU."""
+    """The first transposed convolution as a matrix product, since its input is one pixel; much faster on a CPU."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__(inputs, outputs, 4, bias=bias)
@@ -60,8 +60,8 @@ class DCGANGenerator(Generator):
     image_size: pixels, a power of two from 8 to 256.
     channels: 1 or 3.
     width: channels of the layer next to the image; doubles with each halving up to max_width.
-    num_classes: 0, or how many classes.
-    conditioning: how they enter: "concat" beside z (Mirza 2014), or "batch_norm" as gain and shift of the norms.
+    num_classes: number of classes, 0 for none.
+    conditioning: "concat" concatenates classes to z (Mirza 2014); "batch_norm" lets them set gain and shift of norms.
     """
 
     def __init__(
@@ -103,9 +103,10 @@ class DCGANGenerator(Generator):
 class DCGANBackbone(Backbone):
     """Strided 4x4 convolutions with leaky ReLU 0.2, no norm on the first; a head makes the logits.
 
-    norm: "batch" as in the paper; "layer" or "none" under a gradient penalty, since batch norm couples samples.
-    spectral_norm: on all weights, the head's too; with norm "none" SNGAN's (Miyato et al. 2018, arXiv 1802.05957).
-    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
+    norm: "batch" as in the paper; "layer" or "none" with a gradient penalty, since batch norm couples samples.
+    spectral_norm: on all weights, including the head's; with norm "none" this is SNGAN's network (Miyato et al. 2018,
+        arXiv 1802.05957).
+    label_maps: number of one-hot label maps that are concatenated to the image (see Discriminator).
     """
 
     def __init__(
@@ -132,10 +133,10 @@ class DCGANBackbone(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
-        return self.layers(images).permute(0, 2, 3, 1).flatten(1)  # without a copy from channels-last memory
+        return self.layers(images).permute(0, 2, 3, 1).flatten(1)  # no copy in channels-last memory
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw and normalise the head's weights as the backbone's own: as the paper draws all weights."""
+        """Draw and normalise the head's weights as the backbone's own, as in the paper."""
         initialise_normal(head)
         if self.spectral_norm:
             normalise_head(head)

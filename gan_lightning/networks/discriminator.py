@@ -1,4 +1,4 @@
-"""A discriminator is a backbone (images to features) and a head (features to logits)."""
+"""A discriminator made of a backbone (images to features) and a head (features to logits)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gan_lightning.networks.layers.minibatch_discrimination import WithMinibatch
 
 
 class Discriminator(Network):
-    """Any backbone under any head.
+    """A discriminator with any backbone and any head.
 
-    head: builds the head, called with feature_dim and bias; how labels enter is its choice, or concatenation with
-        the image where the backbone has label maps (Mirza and Osindero 2014, arXiv 1411.1784).
-    pack: judges this many images together, on the channel axis of a backbone built anew for them (PacGAN: Lin et al.
-        2017, arXiv 1712.04086). N images then give N / pack logits. Only without labels and codes, since a pack
-        has no class.
-    minibatch_features: of minibatch discrimination, appended to the backbone's features; 0 for none.
+    head: a function of feature_dim and bias that builds the head. Labels enter in the head, or are concatenated to the
+        image if the backbone has label maps (Mirza and Osindero 2014, arXiv 1411.1784).
+    pack: number of images that are judged together, concatenated on the channel axis (PacGAN: Lin et al. 2017, arXiv
+        1712.04086). The backbone is rebuilt for more channels. N images give N / pack logits. Only without labels and
+        codes, since a pack has no class.
+    minibatch_features: number of minibatch discrimination's features, appended to the backbone's; 0 for none.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Discriminator(Network):
 
     @property
     def needs_labels(self) -> bool:
-        """Whether `forward` cannot do without labels."""
+        """Whether `forward` needs labels."""
         return self.head.needs_labels or self.backbone.label_maps > 0
 
     def check_batch(self, batch: BatchSize) -> None:
-        """Raise UserError for a batch that packs cannot divide."""
+        """Raise UserError for a batch that cannot be divided into packs."""
         parts = self.pack * batch.parts
         if self.pack > 1 and batch.total % parts:
             raise UserError(
@@ -64,7 +64,7 @@ class Discriminator(Network):
     ) -> DiscriminatorOutput:
         """Score images `(N, C, H, W)` in [-1, 1] (or points `(N, 2)`) of classes `(N,)`: logits `(N,)`.
 
-        condition: what the images should go with; raises UserError where the backbone does not take it.
+        condition: what the images should match, such as a source image; UserError if the backbone takes none.
         """
         images = packed(images, self.pack)
         if self.backbone.label_maps:
@@ -73,7 +73,7 @@ class Discriminator(Network):
 
 
 def conditions(backbone: Backbone, condition: Tensor | None) -> tuple[Tensor, ...]:
-    """Return what a backbone gets beside the images; raise UserError for a condition that it would not look at."""
+    """Return the backbone's further arguments; raise UserError for a condition that it would ignore."""
     if condition is None:
         return ()
     if not backbone.takes_condition:
@@ -87,7 +87,7 @@ def conditions(backbone: Backbone, condition: Tensor | None) -> tuple[Tensor, ..
 def packed(images: Tensor, pack: int) -> Tensor:
     """Put each `pack` successive samples together: `(N, C, ...)` -> `(N / pack, pack * C, ...)`.
 
-    Raises UserError where N does not divide.
+    Raises UserError if N is not divisible.
     """
     if pack == 1:
         return images

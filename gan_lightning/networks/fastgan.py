@@ -1,10 +1,11 @@
-"""FastGAN: Liu, Zhu, Song and Elgammal 2021, arXiv 2101.04775, for few images and little computing.
+"""FastGAN: Liu, Zhu, Song and Elgammal 2021, arXiv 2101.04775, for small data sets and little compute.
 
 From the paper: one convolution at each resolution of the generator, with gated linear units; skip-layer excitation; a
-residual discriminator with 5x5 logits whose feature maps two small decoders turn back into the image. As the authors'
-released code: the channels up to 256 pixels, spectral norm in both networks. Not here: that code's second, small output
-of the generator for a second, small discriminator, its noise inputs, its second convolution at every other resolution
-and its excitation in the discriminator, which the paper does not have. Convolutions without a norm have biases.
+residual discriminator with 5x5 logits, and two small decoders that reconstruct the image from its feature maps. From
+the authors' released code: the channels up to 256 pixels, and spectral norm in both networks. The released code also
+has parts that the paper does not have and that are left out here: a second, small output of the generator for a second,
+small discriminator; noise inputs; a second convolution at every other resolution; excitation in the discriminator.
+Convolutions without a norm have biases.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from gan_lightning.networks.layers.spectral import spectrally_normalise
 
 MULTIPLES = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5}
 NARROW = 3  # channels from 512 pixels on
-DECODED = 128  # pixels of what the decoders make
-WINDOW = 4  # side of what one logit sees of the last feature map
+DECODED = 128  # pixels of the decoders' output
+WINDOW = 4  # side of the window of the last feature map that one logit depends on
 
 
 class SkipLayerExcitation(nn.Module):
-    """high * gate(low): a small feature map weighs the channels of one of a far higher resolution.
+    """high * gate(low): a small feature map scales the channels of one with a much higher resolution.
 
     The gate pools `low` to 4x4, a 4x4 convolution brings it to 1x1, leaky ReLU, 1x1 convolution, sigmoid.
     """
@@ -59,13 +60,14 @@ class SkipLayerExcitation(nn.Module):
 
 
 class FastGANGenerator(Generator):
-    """A 4x4 map from z, doubled by nearest upsampling and one convolution at a time, tanh last.
+    """A 4x4 map from z, then nearest upsampling by two and one convolution at each resolution; tanh last.
 
-    A map of s pixels excites that of 16 s pixels (of less in images of 32 pixels and below, which have no such map).
+    A map of s pixels excites the map of 16 s pixels. Images of 32 pixels and below have no such map; there the factor
+    is smaller.
 
     image_size: pixels, a power of two from 16 to 1024.
     width: channels at 128 pixels; 16 times that at 4 pixels, half of it at 256, and 3 from 512 on.
-    num_classes: 0, or how many classes; their one-hot code is then concatenated to z (not in the paper).
+    num_classes: number of classes, 0 for none; their one-hot code is concatenated to z (not in the paper).
     """
 
     def __init__(
@@ -100,7 +102,10 @@ class FastGANGenerator(Generator):
 
 
 class HalvingBlock(nn.Module):
-    """The mean of 4x4-stride-2 and 3x3 convolutions, and of pooling and a 1x1 convolution, each with norm and act."""
+    """Mean of two paths: 4x4 convolution with stride 2 and 3x3 convolution; pooling and 1x1 convolution.
+
+    Each convolution is followed by a norm and an activation.
+    """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
         super().__init__()
@@ -113,10 +118,10 @@ class HalvingBlock(nn.Module):
 
 
 class FastGANBackbone(Backbone):
-    """Plain convolutions down to 256 pixels, residual blocks down to 8 (4 for images of 16), a 1x1 convolution last.
+    """Plain convolutions to 256 pixels, residual blocks to 8 pixels (4 for images of 16), then a 1x1 convolution.
 
-    Arguments as FastGANGenerator's, and
-    norm: "batch" as in the paper; "layer" or "none" under a gradient penalty, since batch norm couples samples.
+    Arguments are those of FastGANGenerator, and
+    norm: "batch" as in the paper; "layer" or "none" with a gradient penalty, since batch norm couples samples.
     """
 
     def __init__(
@@ -152,7 +157,7 @@ class FastGANBackbone(Backbone):
         return self.last(self.maps(images)[1])
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Initialise and normalise the head as the backbone, but for embeddings, which may start at zero."""
+        """Initialise and normalise the head like the backbone, except embeddings, which may start at zero."""
         initialise_normal(head)
         spectrally_normalise(head, skip=(nn.Embedding,))
 
@@ -160,7 +165,7 @@ class FastGANBackbone(Backbone):
 class PatchHead(Head):
     """One logit for each 4x4 window of a square feature map: `(N, h, w)`.
 
-    feature_dim: of the flattened map, side: of the map in pixels.
+    feature_dim: size of the flattened map. side: side of the map in pixels.
     """
 
     def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True, side: int = 8) -> None:
@@ -175,17 +180,17 @@ class PatchHead(Head):
 
 
 class FastGANDiscriminator(Discriminator):
-    """A FastGANBackbone under a head, and the decoders for regularizer=reconstruction.
+    """A FastGANBackbone with a head, and the decoders for regularizer=reconstruction.
 
-    head: one without classes becomes the paper's, 5x5 logits of 4x4 windows; others see the flattened map.
-    pack: judges this many images together, see Discriminator; the decoders then decode them together too.
+    head: LinearHead is replaced by the paper's PatchHead (5x5 logits of 4x4 windows); others get the flattened map.
+    pack: number of images that are judged together, see Discriminator; they are also decoded together.
     """
 
     def __init__(self, backbone: FastGANBackbone, head: Callable[..., Head] = LinearHead, pack: int = 1) -> None:
         plain = getattr(head, "func", head) is LinearHead
         super().__init__(backbone, partial(PatchHead, side=backbone.smallest) if plain else head, pack)
         assert isinstance(self.backbone, FastGANBackbone)
-        backbone = self.backbone  # for packs it is a new one
+        backbone = self.backbone  # packs have a new one
         larger, smaller = backbone.map_widths
         self.part_size, self.whole_size = min(DECODED, backbone.image_size // 2), min(DECODED, backbone.image_size)
         self.part_decoder = _decoder(larger, backbone.channels, backbone.smallest, self.part_size)
@@ -205,10 +210,10 @@ class FastGANDiscriminator(Discriminator):
         return output
 
     def reconstruct(self, output: DiscriminatorOutput, which: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return (decoded, true) pairs of this forward's images: the whole, and of each image one quadrant.
+        """Return two pairs (decoded, true) for the images of this forward pass: whole images, and one quadrant of each.
 
-        which: `(N,)` the quadrant, 0 to 3, that is decoded from the same quadrant of the larger map; of packs the first
-            N / pack numbers are used.
+        which: `(N,)`, the quadrant, 0 to 3, that is decoded from the same quadrant of the larger map. For packs, the
+            first N / pack numbers are used.
         """
         images, larger, smaller = (output.extras[name] for name in ("images", "larger map", "smaller map"))
         whole = average_pool(images, images.shape[-1] // self.whole_size)
@@ -219,7 +224,7 @@ class FastGANDiscriminator(Discriminator):
 
 
 def quadrants(images: Tensor, which: Tensor) -> Tensor:
-    """Return of each of `(N, C, H, W)` the quadrant `which` `(N,)`: top left, top right, bottom left or right."""
+    """Return the quadrant `which` `(N,)` of each of `(N, C, H, W)`: top left, top right, bottom left, bottom right."""
     parts = images.unflatten(3, (2, -1)).unflatten(2, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
     return parts[torch.arange(len(images), device=images.device), which]
 
@@ -252,7 +257,7 @@ def _convolution(inputs: int, outputs: int, kernel_size: int, norm: str, stride:
 
 
 def _decoder(inputs: int, channels: int, start: int, size: int) -> nn.Module:
-    """Return a convolution for each doubling from `start` to `size` pixels, four at most, and one to the image."""
+    """Return a convolution for each doubling from `start` to `size` pixels (at most four), and one to the image."""
     width = max(inputs // 2, 1)
     layers = [_doubling(inputs, width)]
     while start * 2 ** len(layers) < size:

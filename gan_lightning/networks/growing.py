@@ -1,4 +1,4 @@
-"""Networks that grow: several resolutions, of which the first few are in use. Karras et al. 2017, arXiv 1710.10196."""
+"""Networks that grow: of several resolutions only the first ones are in use. Karras et al. 2017, arXiv 1710.10196."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from gan_lightning.networks.base import halvings
 class Growing(nn.Module):
     """Base of networks with a stage for each resolution: 0 is 4x4, k is 4 * 2^k; all stages are in use at first.
 
-    Images keep their full size in all stages: those of an earlier one are repeated pixels.
+    Images always have the full size; at an earlier stage each pixel is repeated.
 
-    level: the stage in use; num_stages: how many there are.
-    alpha: 0-d, the weight of the newest resolution beside the one before it.
+    level: number of the last stage in use. num_stages: number of all stages.
+    alpha: 0-d, weight of the newest resolution; the one before it has 1 - alpha.
     """
 
     alpha: Tensor
     stage: Tensor
 
     def add_stages(self, image_size: int, network: str, largest: int = 1024) -> list[int]:
-        """Begin fully grown; return the resolutions. Raises UserError for a size that `network` cannot make."""
+        """Start fully grown and return the resolutions. Raises UserError for a size that `network` does not support."""
         self.num_stages = halvings(image_size, network, largest=largest) + 1
         self.level, self.fading = self.num_stages - 1, False
-        # Level and alpha are in the state, so that a saved generator is loaded at the size it had reached.
+        # Level and alpha are buffers, so that a saved generator is loaded at the size that it had reached.
         self.register_buffer("stage", torch.tensor(self.level))
         self.register_buffer("alpha", torch.tensor(1.0))
         self.register_load_state_dict_post_hook(_read_state)
@@ -42,7 +42,7 @@ class Growing(nn.Module):
 
     @property
     def hidden_factor(self) -> int:
-        """How many times larger the full size is than that of the stage in use."""
+        """The full size divided by the size of the stage in use."""
         return 2 ** (self.num_stages - 1 - self.level)
 
 

@@ -1,4 +1,4 @@
-"""The first GAN: Goodfellow et al. 2014, arXiv 1406.2661, as its released MNIST configuration has it.
+"""The first GAN: Goodfellow et al. 2014, arXiv 1406.2661, with its released MNIST configuration.
 
 At 28x28 grey: 2,503,984 parameters in the generator, 1,231,441 in the discriminator.
 """
@@ -17,7 +17,7 @@ from gan_lightning.networks.layers.spectral import normalise_head
 
 
 class MLPGenerator(Generator):
-    """Uniform z through ReLU layers to a sigmoid image, here rescaled to [-1, 1].
+    """ReLU layers from uniform z to an image with sigmoid, rescaled to [-1, 1].
 
     hidden: widths of the ReLU layers.
     """
@@ -57,14 +57,14 @@ class Maxout(nn.Module):
         self.linear = nn.Linear(inputs, outputs * pieces)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the largest of each output's pieces."""
+        """Return the maximum of the pieces of each output."""
         return self.linear(inputs).unflatten(1, (-1, self.pieces)).amax(2)
 
 
 class MLPBackbone(Backbone):
-    """Two maxout layers with dropout: keeps 0.8 of the input and 0.5 of the hidden units.
+    """Two maxout layers with dropout, which keeps 0.8 of the inputs and 0.5 of the hidden units.
 
-    spectral_norm: on all weights, the head's too (Miyato et al. 2018, arXiv 1802.05957).
+    spectral_norm: on all weights, including the head's (Miyato et al. 2018, arXiv 1802.05957).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class MLPBackbone(Backbone):
         return self.layers(images)
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw and normalise the head's weights as those of the layers."""
+        """Initialise and normalise the head's weights like those of the layers."""
         _initialise_uniform(head, 0.005)
         if self.spectral_norm:
             normalise_head(head)

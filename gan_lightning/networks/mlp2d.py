@@ -1,4 +1,4 @@
-"""Small networks for points in the plane: the 2-D mixtures on which mode coverage can be counted."""
+"""Small networks for 2-D points: the Gaussian mixtures on which captured modes are counted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _layers(inputs: int, width: int, depth: int, norm: str = "none", pieces: int
 
 
 class MLP2dGenerator(Generator):
-    """z to a point, ReLU layers between and nothing after the last: points are not bounded.
+    """ReLU layers from z to a point; no activation after the last layer, as points are not bounded.
 
-    Widths of the toy networks of Gulrajani et al. 2017 (arXiv 1704.00028) at width 512, depth 3, latent_dim 2.
+    Width 512, depth 3 and latent_dim 2 are the toy networks of Gulrajani et al. 2017 (arXiv 1704.00028).
 
-    norm: "none", or "batch" before each ReLU as PacGAN's experiments have it (Lin et al. 2017, arXiv 1712.04086).
+    norm: "none", or "batch" before each ReLU as in PacGAN's experiments (Lin et al. 2017, arXiv 1712.04086).
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class MLP2dGenerator(Generator):
 
 
 class MLP2dBackbone(Backbone):
-    """Points `(N, channels + label_maps)` to features, no norm, so that every penalty is well defined.
+    """Points `(N, channels + label_maps)` to features, without norm layers, so that every penalty is well defined.
 
-    pieces: 1 for ReLU layers, more for maxout layers of so many linear pieces (Goodfellow et al. 2013).
+    pieces: 1 for ReLU layers; more for maxout layers with this many linear pieces (Goodfellow et al. 2013).
     channels: numbers in a point, or in a pack of points.
-    spectral_norm: on all weights, the head's too (Miyato et al. 2018, arXiv 1802.05957).
+    spectral_norm: on all weights, including the head's (Miyato et al. 2018, arXiv 1802.05957).
     """
 
     def __init__(
@@ -71,6 +71,6 @@ class MLP2dBackbone(Backbone):
         return self.layers(images)
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Leave the head as it is drawn, and normalise it as the backbone."""
+        """Keep the head's initial weights, and normalise them like the backbone's."""
         if self.spectral_norm:
             normalise_head(head)

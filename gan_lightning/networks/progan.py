@@ -23,11 +23,11 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class ProGANGenerator(Growing, Generator):
-    """Two 3x3 convolutions a resolution, nearest upsampling between, and a linear layer to RGB for each.
+    """Two 3x3 convolutions and a 1x1 convolution to RGB at each resolution, nearest upsampling between them.
 
     image_size: pixels, a power of two from 8 to 1024.
-    num_classes: 0, or how many classes; their one-hot code is then concatenated to z.
-    channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
+    num_classes: number of classes, 0 for none; their one-hot code is concatenated to z.
+    channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class ProGANGenerator(Growing, Generator):
 
 
 class ProGANBackbone(Growing, Backbone):
-    """The generator mirrored, average pooling between; then minibatch standard deviation and two dense layers.
+    """The generator in reverse, with average pooling; then minibatch standard deviation and two linear layers.
 
-    Full-size images of an earlier stage are first brought down to that stage's size.
+    At an earlier stage, full-size images are first downsampled to the stage's size.
 
     blur: low-pass filter before each halving, as in StyleGAN (Karras et al. 2018, arXiv 1812.04948).
-    group_size: samples in a group of the minibatch standard deviation, 0 for none of it.
-    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
+    group_size: samples in a group of the minibatch standard deviation; 0 leaves the layer out.
+    label_maps: number of one-hot label maps that are concatenated to the image (see Discriminator).
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ProGANBackbone(Growing, Backbone):
         return self.last(maps) * self.feature_dim**-0.5  # the head's weights have unit variance
 
     def stages(self) -> list[list[nn.Module]]:
-        """Return what each resolution adds, the largest first, then the last layers."""
+        """Return the layers of each resolution, largest first, then the last layers."""
         largest_first = zip(reversed(self.from_rgb[1:]), reversed(self.blocks), strict=True)
         return [*map(list, largest_first), [self.from_rgb[0], self.last]]
 

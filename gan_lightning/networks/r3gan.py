@@ -1,7 +1,7 @@
 """R3GAN: Huang, Gokaslan, Kuleshov and Tompkin 2024, arXiv 2501.05441 (configuration E).
 
-No normalisation, no style, no tanh: grouped residual blocks that begin as the identity, and resampling between them.
-At 32x32 with 10 classes: 20,781,952 parameters in the generator, 21,280,512 in the discriminator.
+No normalisation, no style, no tanh: grouped residual blocks that start as the identity, with resampling between. At
+32x32 with 10 classes: 20,781,952 parameters in the generator, 21,280,512 in the discriminator.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Generator
 from gan_lightning.networks.heads import Head
 from gan_lightning.networks.layers.resample import Downsample, Upsample
 
-GAIN = math.sqrt(2 / (1 + 0.2**2))  # makes up for leaky ReLU 0.2
+GAIN = math.sqrt(2 / (1 + 0.2**2))  # compensates leaky ReLU 0.2
 
 
 class R3GANBlock(nn.Module):
-    """x + conv1x1(act(grouped conv3x3(act(conv1x1(x))))), twice as wide inside; the last convolution starts at zero.
+    """x + conv1x1(act(grouped conv3x3(act(conv1x1(x))))), twice the channels inside; the last convolution starts at 0.
 
     group_width: channels of a group of the 3x3 convolution.
     gain: of the first two convolutions.
@@ -44,13 +44,14 @@ class R3GANBlock(nn.Module):
 
 
 class R3GANGenerator(Generator):
-    """A linear map of z scales a learned 4x4 basis; then blocks, and between resolutions 1x1 and upsampling.
+    """A linear map of z scales a learned 4x4 basis; then blocks, with 1x1 convolution and upsampling between
+    resolutions.
 
     image_size: pixels, a power of two from 8 to 1024.
-    width: channels up to `full_width_size` pixels, from there on halved with each doubling of the size.
+    width: channels up to `full_width_size` pixels; above, halved with each doubling of the size.
     blocks: residual blocks at each resolution.
     group_width: channels of a group; the paper's ImageNet networks have width 1536 and groups of 32.
-    label_dim: numbers in a class's embedding, concatenated to z.
+    label_dim: dimension of the class embedding, which is concatenated to z.
     """
 
     def __init__(
@@ -79,16 +80,16 @@ class R3GANGenerator(Generator):
         self.layers = nn.Sequential(*layers, scaled(nn.Conv2d(widths[-1], channels, 1, bias=False)))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map z `(N, latent_dim)` to images `(N, C, H, W)`, for [-1, 1] but not bounded to it."""
+        """Map z `(N, latent_dim)` to images `(N, C, H, W)`, about in [-1, 1], but not bounded."""
         if self.embedding is not None:
             z = torch.cat([z, self.embedding(required(labels))], dim=1)
         return self.layers(self.linear(z)[:, :, None, None] * self.basis)
 
 
 class R3GANBackbone(Backbone):
-    """The generator mirrored: blocks, and between resolutions downsampling and 1x1; a 4x4 depthwise convolution last.
+    """The generator in reverse: blocks with downsampling and 1x1 between; a 4x4 depthwise convolution last.
 
-    Arguments as R3GANGenerator's.
+    Arguments are those of R3GANGenerator.
     """
 
     head_bias = False
@@ -119,16 +120,16 @@ class R3GANBackbone(Backbone):
         return self.layers(images)
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw the head's linear layers as all others."""
+        """Initialise the head's linear layers like all others."""
         for layer in head.modules():
             if isinstance(layer, nn.Linear):
                 scaled(layer)
 
 
 class EmbeddedClassHead(Head):
-    """D(x, y) = <linear(features), embedding of y>: no logit of its own beside the class's.
+    """D(x, y) = <linear(features), embedding of y>, without an unconditional logit.
 
-    As the paper's conditional discriminator: its linear layer has as many outputs as features.
+    As in the paper's conditional discriminator, the linear layer has as many outputs as features.
     """
 
     needs_labels = True
@@ -144,7 +145,7 @@ class EmbeddedClassHead(Head):
 
 
 def stage_widths(image_size: int, width: int, full_width_size: int) -> list[int]:
-    """Return the channels at 4, 8, ... image_size pixels; UserError for a size that is no power of two from 8."""
+    """Return the channels at 4, 8, ... image_size pixels; UserError unless it is a power of two from 8 on."""
     sizes = [4 * 2**k for k in range(halvings(image_size, "r3gan", largest=1024) + 1)]
     return [max(width * min(full_width_size, size) // size, 1) for size in sizes]
 
@@ -161,14 +162,14 @@ def scaled(layer: nn.Module, gain: float = 1.0) -> nn.Module:
 
 
 def _embedding(num_classes: int, dim: int, gain: float = 1.0) -> nn.Embedding:
-    """Return an embedding drawn as the linear map of a one-hot code that it is."""
+    """Return an embedding, initialised like a linear layer on one-hot codes."""
     embedding = nn.Embedding(num_classes, dim)
     nn.init.normal_(embedding.weight, 0.0, gain / math.sqrt(num_classes))
     return embedding
 
 
 def _stage(channels: int, blocks: int, group_width: int, stages: int) -> list[nn.Module]:
-    """Return the blocks of a resolution, L of them in all stages: the gain falls by L^(-1/4) (Zhang et al. 2019)."""
+    """Return the blocks of a resolution; of L in all stages, each has the gain times L^(-1/4) (Zhang et al. 2019)."""
     gain = GAIN * (blocks * stages) ** -0.25
     return [R3GANBlock(channels, group_width, gain) for _ in range(blocks)]
 

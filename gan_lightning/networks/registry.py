@@ -1,6 +1,6 @@
-"""The exact names of the classes that a file may ask for. A new network that is to be loaded goes into this list.
+"""Exact names of the classes that a checkpoint may name; add each new network that should be loadable.
 
-Exact names, never module prefixes: a prefix would admit everything that such a module happens to import.
+Module prefixes are not used, because a prefix would allow everything that the module imports.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOADABLE = (
     "gan_lightning.networks.stylegan2.StyleGAN2Generator",
 )
 
-DISCRIMINATOR_PARTS = (  # what a file may ask for where its discriminator is wanted as well
+DISCRIMINATOR_PARTS = (  # further names that are allowed when the discriminator is loaded too
     "gan_lightning.networks.biggan_deep.BigGANDeepBackbone",
     "gan_lightning.networks.dcgan.DCGANBackbone",
     "gan_lightning.networks.discriminator.Discriminator",
@@ -52,7 +52,7 @@ DISCRIMINATOR_PARTS = (  # what a file may ask for where its discriminator is wa
     "gan_lightning.networks.stylegan2.StyleGAN2Backbone",
 )
 
-FORMER_PARTS = (  # as checkpoints name them that are older than the modules of heads
+FORMER_PARTS = (  # names in checkpoints that are older than the modules of heads
     "gan_lightning.networks.heads.LinearHead",
     "gan_lightning.networks.heads.ProjectionHead",
 )
@@ -66,7 +66,7 @@ def full_name(factory: Factory) -> str:
 
 
 def trust(items: Iterable[Factory | str]) -> dict[str, Factory]:
-    """Return name -> class for what the user trusts; dotted names are the user's own words, so they are imported."""
+    """Return name -> class of what the user trusts; dotted names come from the user, so they are imported."""
     known = {}
     for item in [items] if isinstance(items, str) or callable(items) else items:
         factory = _import(item) if isinstance(item, str) else item

@@ -1,4 +1,4 @@
-"""The residual networks of WGAN-GP, SNGAN, cGAN-PD and SAGAN: one family, whose papers differ in options.
+"""The residual networks of WGAN-GP, SNGAN, cGAN-PD and SAGAN: one family; the papers differ in options.
 
 Gulrajani et al. 2017 (arXiv 1704.00028): layout "constant", width 128, mean pooling, no spectral norm.
 Miyato et al. 2018 (arXiv 1802.05957): width 64, spectral norm in the discriminator, sum pooling; with projection and
@@ -6,9 +6,9 @@ Miyato et al. 2018 (arXiv 1802.05957): width 64, spectral norm in the discrimina
 Zhang et al. 2018 (arXiv 1805.08318): spectral norm in both, attention, wide discriminator blocks.
 Brock et al. 2018 (arXiv 1809.11096): the discriminator, wide, with attention at 64 pixels and orthogonal weights.
 
-Batch norm has the epsilon 1e-5, as in BigGAN's code, for all (SNGAN's and cGAN-PD's code: 2e-5). Their code's
-discriminators differ in two more places: that of 64 pixels ends on 2x2 maps, here 4x4 as BigGAN's; that of 32 pixels
-has no bias in its last layer.
+Differences to the authors' code: the epsilon of batch norm is 1e-5 for all, as in BigGAN's code (SNGAN's and cGAN-PD's:
+2e-5). SNGAN's and cGAN-PD's discriminator for 64 pixels ends on 2x2 maps; here it ends on 4x4, as BigGAN's. Their
+discriminator for 32 pixels has no bias in its last layer; here it has one.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class ResNetGenerator(Generator):
     image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels.
     channels: 1 or 3.
     width, layout: channels of the maps, see generator_widths.
-    num_classes: 0, or how many classes.
-    conditioning: how they enter: "concat" beside z, or "batch_norm" as gain and shift of the blocks' norms.
+    num_classes: number of classes, 0 for none.
+    conditioning: "concat" concatenates classes to z; "batch_norm" lets them set gain and shift of the blocks' norms.
     spectral_norm: on convolutions and linear layers.
-    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
+    attention: self-attention is on the largest feature map of at most this side (and half the image); None for none.
     """
 
     def __init__(
@@ -93,20 +93,21 @@ class ResNetGenerator(Generator):
 
 
 def image_layers(width: int, channels: int) -> nn.Sequential:
-    """Return what makes the image of the last feature map."""
+    """Return the layers from the last feature map to the image."""
     convolution = nn.Conv2d(width, channels, 3, padding=1)
     return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), convolution, nn.Tanh())
 
 
 class ResNetBackbone(Backbone):
-    """Residual blocks that halve the image, the last of them not; ReLU, then a sum or mean over positions.
+    """Residual blocks that halve the size (except the last), ReLU, then a sum or mean over positions.
 
-    label_maps: how many one-hot label maps come in beside the image.
+    label_maps: number of one-hot label maps that are concatenated to the image.
     width, layout: channels of the maps, see discriminator_widths.
-    wide: blocks' hidden maps have as many channels as their outputs, else as their inputs.
+    wide: a block's hidden map has as many channels as its output, else as its input.
     pooling: "sum" (SNGAN and after) or "mean" (WGAN-GP).
-    spectral_norm: on all weights that images pass, the head's too; not on a class's mapping (MappedProjectionHead).
-    attention: the largest map of at most this side (and half the image) attends to itself; None for none.
+    spectral_norm: on all weights that process images, including the head's; not on a class's mapping
+        (MappedProjectionHead).
+    attention: self-attention is on the largest feature map of at most this side (and half the image); None for none.
     initialisation: "glorot" or "orthogonal".
     """
 
@@ -141,7 +142,7 @@ class ResNetBackbone(Backbone):
         return self.pool(relu(self.blocks(images)), (2, 3))
 
     def initialise_head(self, head: nn.Module) -> None:
-        """Draw and normalise the head's weights as the backbone's own."""
+        """Initialise and normalise the head's weights like those of the backbone."""
         initialise(head, self.initialisation)
         if self.spectral_norm:
             spectrally_normalise(head)

@@ -17,7 +17,7 @@ from gan_lightning.networks.styles import Mapping, Noise, StyleGenerator
 
 
 class AdaptiveInstanceNorm(nn.Module):
-    """Normalise each map of each sample, then scale it by 1 + y_s and add y_b, both linear in the style.
+    """Normalise each map of each sample, scale it by 1 + y_s and add y_b; both are linear in the style.
 
     Huang and Belongie 2017, arXiv 1703.06868.
     """
@@ -33,7 +33,7 @@ class AdaptiveInstanceNorm(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Convolution (none on the constant), noise, bias, leaky ReLU, style."""
+    """Convolution (except on the constant), noise, bias, leaky ReLU, style."""
 
     def __init__(self, before: nn.Module, width: int, resolution: int, style_dim: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Layer(nn.Module):
 
 
 class Synthesis(Growing):
-    """A learnt constant and two styled layers a resolution; linear to RGB at each. Arguments as the generator's."""
+    """A learned constant, and two styled layers and a layer to RGB at each resolution. Arguments: see the generator."""
 
     def __init__(self, image_size: int, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class Synthesis(Growing):
 
 
 class StyleGANGenerator(StyleGenerator):
-    """The style-based generator, growing as ProGAN's.
+    """The style-based generator; it grows like ProGAN's.
 
     image_size: pixels, a power of two from 8 to 1024.
-    channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
-    num_classes: 0, or how many classes; a class's embedding then enters the mapping beside z, each normalised by itself
-        as in StyleGAN2 (the authors' code of StyleGAN normalises the two as one vector).
-    mixing: share of the images in training that mix the styles of two latents.
+    channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
+    num_classes: number of classes, 0 for none; the class embedding enters the mapping network beside z, each normalised
+        separately as in StyleGAN2 (the authors' code of StyleGAN normalises the two as one vector).
+    mixing: share of training images that mix the styles of two latents.
     """
 
     def __init__(
@@ -107,5 +107,5 @@ class StyleGANGenerator(StyleGenerator):
 
     @property
     def num_styles(self) -> int:
-        """Two for each resolution in use."""
+        """Number of styles: two for each resolution in use."""
         return 2 * self.synthesis.level + 2

@@ -53,7 +53,7 @@ class _ToRGB(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """A learnt constant, one layer at 4x4 and two at each later resolution; the RGB images of all are summed."""
+    """A learned constant, one layer at 4x4 and two at each later resolution; RGB images of all are summed."""
 
     def __init__(self, image_size: int, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
@@ -81,12 +81,12 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN2Generator(StyleGenerator):
-    """The skip generator.
+    """The generator with skip connections to RGB.
 
     image_size: pixels, a power of two from 8 to 1024.
-    channel_base, channel_max: a resolution has channel_base / resolution channels, at most channel_max.
-    num_classes: 0, or how many classes; a class's embedding then enters the mapping beside z.
-    mixing: share of the images in training that mix the styles of two latents.
+    channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
+    num_classes: number of classes, 0 for none; the class embedding enters the mapping network beside z.
+    mixing: share of training images that mix the styles of two latents.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class StyleGAN2Generator(StyleGenerator):
 
     @property
     def num_styles(self) -> int:
-        """18 at 1024x1024."""
+        """Number of styles, one for each layer; 18 at 1024x1024."""
         return self.synthesis.num_styles
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions, the second halving; in the residual form with a filtered 1x1 path beside them."""
+    """Two 3x3 convolutions, the second halves the size; the residual form adds a filtered 1x1 path."""
 
     def __init__(self, inputs: int, outputs: int, residual: bool) -> None:
         super().__init__()
@@ -135,11 +135,11 @@ class _Block(nn.Module):
 
 
 class StyleGAN2Backbone(Backbone):
-    """The residual discriminator, or the plain one of ADA's small images.
+    """The residual discriminator, or the plain one that ADA uses for small images.
 
     architecture: "resnet", or "orig" for blocks without skip connections.
-    group_size: samples in a group of the minibatch standard deviation, 0 for none of it.
-    label_maps: how many one-hot label maps come in beside the image (see Discriminator).
+    group_size: samples in a group of the minibatch standard deviation; 0 leaves the layer out.
+    label_maps: number of one-hot label maps that are concatenated to the image (see Discriminator).
     """
 
     def __init__(
@@ -179,15 +179,15 @@ class StyleGAN2Backbone(Backbone):
 
 
 class MappedProjectionHead(Head):
-    """<linear(features), mapping(y)> / sqrt(dim): a mapping network of the class projects, as in ADA's discriminator.
+    """<linear(features), mapping(y)> / sqrt(dim): projection with a mapping network of the class, as in ADA.
 
     Karras et al. 2020, arXiv 2006.06676, after Miyato and Koyama 2018, arXiv 1802.05637.
 
-    Under spectral norm the linear layer is normalised; the mapping is not, since it sees classes and no images: eight
-    layers of norm one, as they are drawn, would leave next to nothing of the class, and so of the logit.
+    With spectral norm the linear layer is normalised and the mapping is not, since it processes no images. Eight
+    initial layers of norm one would reduce the class's vector, and with it the logit, to almost 0.
 
-    embedding_dim: of the mapping, None for the features'.
-    mapping_layers: of the class's mapping.
+    embedding_dim: dimension of the mapping's output; None for feature_dim.
+    mapping_layers: number of layers of the mapping.
     """
 
     needs_labels = True
@@ -206,6 +206,6 @@ class MappedProjectionHead(Head):
         self.mapping = Mapping(0, num_classes, dim, mapping_layers, gain_after=True)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)` of real and of class `labels` against not."""
+        """Return the logits `(N,)` for "real and of class `labels`"."""
         scores, classes = self.linear(features), self.mapping(None, labels)
         return DiscriminatorOutput((scores * classes).sum(1) * scores.shape[1] ** -0.5, features)

@@ -1,7 +1,7 @@
-"""What the StyleGANs share: latents become styles, one for each layer, and two latents may share an image.
+"""Shared parts of StyleGAN and StyleGAN2: mapping of latents to styles (one for each layer), style mixing, noise.
 
 Karras et al. 2018, arXiv 1812.04948. `generator.styles(z)` and `generator.synthesis(styles)` are the two halves of
-`forward`, for whoever edits the styles between them: truncation, style mixing, interpolation, path length.
+`forward`. Styles can be edited between them, for truncation, style mixing, interpolation and path length.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from gan_lightning.networks.layers.pixel_norm import pixel_norm
 
 
 class Mapping(nn.Module):
-    """z, or an embedding of the class, or both, through dense layers to w; each input is first normalised.
+    """Linear layers from z, a class embedding, or both to w; each input is normalised first.
 
-    latent_dim: of z, 0 for none.
+    latent_dim: dimension of z, 0 for no z.
     num_classes: 0 for none.
-    lr_multiplier: these layers learn this many times as fast.
-    average_decay: what of the moving average of w, the buffer `w_avg`, a batch in training leaves.
-    gain_after: the gain sqrt 2 comes after each activation, on weights and biases alike (StyleGAN2's code), else it is
-        on the weights alone (StyleGAN's). Where it is decides how fast the biases learn.
+    lr_multiplier: factor on these layers' learning rate.
+    average_decay: decay of the moving average of w (buffer `w_avg`) for each training batch.
+    gain_after: True applies the gain sqrt 2 after each activation, so to weights and biases (StyleGAN2's code). False
+        applies it only to the weights (StyleGAN's code), and the biases then learn more slowly.
     """
 
     w_avg: Tensor
@@ -55,7 +55,7 @@ class Mapping(nn.Module):
         self.register_buffer("w_avg", torch.zeros(style_dim))
 
     def forward(self, z: Tensor | None, labels: Tensor | None = None, track: bool = False) -> Tensor:
-        """Map z `(N, latent_dim)` and labels `(N,)` to w `(N, style_dim)`; `track` moves the average in training."""
+        """Map z `(N, latent_dim)` and labels `(N,)` to w `(N, style_dim)`; `track` updates the average in training."""
         inputs = [pixel_norm(z)] if z is not None else []
         if self.embedding is not None:
             inputs.append(pixel_norm(self.embedding(self._codes(labels))))
@@ -72,10 +72,10 @@ class Mapping(nn.Module):
 
 
 class StyleGenerator(Generator):
-    """Base of generators that are a `mapping` and a `synthesis`; both are set by the subclass.
+    """Base class of generators made of a `mapping` and a `synthesis`; subclasses set both.
 
-    mixing: share of the images in training whose later layers get the styles of a second latent.
-    num_styles: styles that an image takes, one for each layer in use.
+    mixing: share of training images whose later layers get the styles of a second latent.
+    num_styles: number of styles for one image, one for each layer in use.
     """
 
     mapping: Mapping
@@ -84,7 +84,7 @@ class StyleGenerator(Generator):
 
     @property
     def num_styles(self) -> int:
-        """How many styles an image takes."""
+        """Number of styles for one image."""
         raise NotImplementedError
 
     def forward(
@@ -106,12 +106,12 @@ class StyleGenerator(Generator):
     ) -> Tensor:
         """Return the styles `(N, num_styles, style_dim)` of z: the same w for every layer.
 
-        From layer number `crossover` `(N,)` on they are those of the latents `second` `(N, latent_dim)` instead, whose
-        InfoGAN codes are those of z.
+        From layer number `crossover` `(N,)` on, they are the styles of the latents `second` `(N, latent_dim)`, with the
+        InfoGAN codes of z.
         """
         w = self.mapping(z, labels, track=True)[:, None]
         if second is not None and crossover is not None:
-            if self.codes is not None:  # which InfoGAN's head reads back from the whole image
+            if self.codes is not None:  # InfoGAN's head predicts them from the whole image
                 second = torch.cat([self.codes.split(second)[0], self.codes.split(z)[1]], dim=1)
             layers = torch.arange(self.num_styles, device=z.device)
             first = (layers < crossover[:, None])[:, :, None]
@@ -119,7 +119,7 @@ class StyleGenerator(Generator):
         return w.expand(-1, self.num_styles, -1)
 
     def training_inputs(self, count: int, stream: torch.Generator) -> dict[str, Tensor]:
-        """Draw the second latents and the crossovers, 1 to num_styles - 1, or num_styles where nothing is mixed."""
+        """Draw second latents and crossovers, 1 to num_styles - 1; num_styles where nothing is mixed."""
         if not self.mixing:
             return {}
         options: dict[str, Any] = {"generator": stream, "device": stream.device}
@@ -130,12 +130,12 @@ class StyleGenerator(Generator):
 
 
 class Noise(nn.Module):
-    """Adds noise of one pixel each, the same for all channels, scaled by a learnt strength that starts at 0.
+    """Adds independent noise to each pixel, the same for all channels, times a learned strength that starts at 0.
 
-    In training it is drawn anew from PyTorch's own stream, which the engine seeds for each iteration and process; in
-    evaluation it is the fixed buffer `constant`, so that an image hangs on its latent alone.
+    In training the noise is new at each forward, from PyTorch's global random state, which the engine seeds for each
+    iteration and process. In evaluation it is the fixed buffer `constant`, so that an image depends only on its latent.
 
-    channels: strengths, one for all channels or one for each.
+    channels: number of strengths, 1 or one for each channel.
     """
 
     constant: Tensor
@@ -154,8 +154,8 @@ class Noise(nn.Module):
 
 
 class ScaledLeakyReLU(nn.Module):
-    """Leaky ReLU 0.2 times sqrt 2, which keeps the second moment of its input about as it is."""
+    """Leaky ReLU 0.2 times sqrt 2; the second moment stays about the same."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Apply to any tensor."""
+        """Apply the activation to a tensor of any shape."""
         return functional.leaky_relu(values, 0.2) * math.sqrt(2)

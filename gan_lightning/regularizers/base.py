@@ -1,4 +1,4 @@
-"""What a regulariser is: a scalar read off a step, or a constraint applied after one."""
+"""Base classes of regularisers: penalties computed in a step, and constraints applied after it."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from gan_lightning.errors import UserError
 
 
 class Part:
-    """What plays a role in a duel.
+    """Base class of parts that belong to one role in a duel.
 
-    role: whose loss it joins, or whose network it projects: "discriminator" or "generator".
+    role: the role whose loss or network it changes, "discriminator" or "generator".
     """
 
     role: ClassVar[Role] = "discriminator"
 
     def __init_subclass__(cls, **options: object) -> None:
-        """Refuse the attribute's former name, which nothing reads any more."""
+        """Refuse the attribute's former name, which would be ignored."""
         super().__init_subclass__(**options)
         if "player" in vars(cls):
             raise UserError(f"{cls.__name__}.player has another name now: write role = {cls.__dict__['player']!r}.")
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where this, called `name`, cannot work in `duel`."""
+        """Raise UserError if this part, called `name`, cannot work in `duel`."""
 
 
 class Regularizer(Part):
-    """A penalty that joins the loss of one role in a duel.
+    """A penalty that is added to the loss of one role in a duel.
 
-    weight: factor, as the paper writes it (lambda, or gamma).
-    every: 1 adds it to each step of its role; k > 1 makes it lazy, a step of its own after each k-th of the
-        role's, k times as strong (Karras et al. 2019, arXiv 1912.04958).
-    schedule: factor on the weight over the run's progress (0 to 1), None where it stays.
-    differentiates: the inputs ("real", "fake") whose gradients it takes out of the forward that the loss made.
-    forbids_batch_norm: it bounds each sample's own gradient, which batch norm mixes with the others'.
+    weight: factor as defined in the paper (lambda or gamma).
+    every: 1 adds it to the loss in each step of its role. k > 1 is lazy regularisation: after every k-th step of the
+        role, a separate optimiser step with k times the weight (Karras et al. 2019, arXiv 1912.04958).
+    schedule: factor on the weight as a function of the run's progress (0 to 1); None: constant.
+    differentiates: the inputs ("real", "fake") for which it needs gradients of the logits that the loss uses.
+    forbids_batch_norm: it restricts the gradient of each sample, which batch norm makes dependent on the other samples.
     """
 
     differentiates: ClassVar[frozenset[str]] = frozenset()
@@ -53,7 +53,7 @@ class Regularizer(Part):
         self.weight, self.every, self.schedule = weight, every, schedule
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where batch norm mixes the gradients that are to be each sample's own."""
+        """Raise UserError if batch norm would mix the gradients of different samples."""
         trunk = getattr(duel.discriminator, "backbone", duel.discriminator)
         if not self.forbids_batch_norm or not any(isinstance(layer, _BatchNorm) for layer in layers(trunk)):
             return
@@ -76,10 +76,10 @@ class Regularizer(Part):
 
 
 class Constraint(Part):
-    """A projection of a role's network, applied after each of its steps. What is frozen stays as it is."""
+    """A projection of a role's network, applied after each of its steps. Frozen parameters do not change."""
 
     def apply(self, network: nn.Module) -> None:
-        """Project those parameters of `network` in place that require gradients: the others are frozen."""
+        """Project in place the parameters of `network` that require gradients; the others are frozen."""
         raise NotImplementedError
 
 

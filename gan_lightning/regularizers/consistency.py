@@ -1,4 +1,4 @@
-"""Consistency: the discriminator's answer does not change under a mild change of its input."""
+"""Consistency: the discriminator's logits should not change under a weak augmentation of its input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_lightning.regularizers.base import Regularizer
 class Consistency(Regularizer, nn.Module):
     """weight * E (D(x) - D(T(x)))^2 on real images, CR-GAN. Zhang et al. 2019, arXiv 1910.12027.
 
-    augment: T, a flip and a shift by default. The images that the discriminator sees may be augmented besides.
+    augment: T, by default a flip and a shift. It is applied in addition to `augment=` of the training.
     """
 
     def __init__(self, weight: float = 10.0, augment: Augment | None = None, every: int = 1) -> None:
@@ -25,7 +25,7 @@ class Consistency(Regularizer, nn.Module):
         self.augment = augment or FlipAndShift()
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where there are no images to move."""
+        """Raise UserError if the samples are not images."""
         super().check(name, duel)
         if self.augment.images_only and duel.makes_points:
             raise UserError(
@@ -52,9 +52,9 @@ class Consistency(Regularizer, nn.Module):
 
 
 class BalancedConsistency(Consistency):
-    """Consistency on real images and on fakes, bCR-GAN. Zhao et al. 2020, arXiv 2002.04724.
+    """Consistency on real images and on fakes: bCR-GAN. Zhao et al. 2020, arXiv 2002.04724.
 
-    weight, fake_weight: the paper's lambda of the real images and of the fakes.
+    weight, fake_weight: the paper's lambda for real images and for fakes.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class BalancedConsistency(Consistency):
         self.fake_weight = fake_weight
 
     def __call__(self, step: DuelStep) -> Tensor:
-        """Return the two weighted penalties' sum."""
+        """Return the sum of the two weighted penalties."""
         return super().__call__(step) + self.fake_weight * self.change(step, "fake")
 
 
 class LatentConsistency(Regularizer):
     """weight * E (D(G(z)) - D(G(z + delta)))^2 with delta ~ N(0, std^2), zCR-GAN. Zhao et al. 2020, arXiv 2002.04724.
 
-    LatentDiversity is its other half.
+    LatentDiversity is the generator's part.
     """
 
     def __init__(self, weight: float = 5.0, std: float = 0.03, every: int = 1) -> None:
@@ -88,7 +88,7 @@ class LatentConsistency(Regularizer):
 
 
 class LatentDiversity(Regularizer):
-    """-weight * E (G(z) - G(z + delta))^2, a mean over pixels: the generator's half of zCR. Zhao et al. 2020."""
+    """-weight * E (G(z) - G(z + delta))^2, a mean over pixels: the generator's part of zCR. Zhao et al. 2020."""
 
     role: ClassVar[Role] = "generator"
 

@@ -14,7 +14,7 @@ from gan_lightning.regularizers.base import Constraint
 
 
 class WeightClipping(Constraint):
-    """Clips every parameter of the critic, batch-norm scales too, to [-limit, limit].
+    """Clips every parameter of the critic, including batch-norm scales, to [-limit, limit].
 
     Arjovsky, Chintala and Bottou 2017, arXiv 1701.07875.
     """
@@ -25,7 +25,7 @@ class WeightClipping(Constraint):
         self.limit = limit
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where the critic does not use its weights as they are stored."""
+        """Raise UserError if the critic rescales its stored weights: spectral norm or equalised learning rate."""
         for where, layer in duel.discriminator.named_modules():
             # Ours, PyTorch's, and by its parameter PyTorch's old one.
             if isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(layer, "weight_orig"):

@@ -1,4 +1,4 @@
-"""A weak pull of the critic's scores to zero."""
+"""A weak penalty that keeps the critic's scores near zero."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gan_lightning.regularizers.base import Regularizer
 
 
 class Drift(Regularizer):
-    """weight * E D(x)^2 on real images, since a critic's scores are free up to a constant.
+    """weight * E D(x)^2 on real images, since a constant added to a critic's scores does not change its loss.
 
     Karras et al. 2017, arXiv 1710.10196.
     """

@@ -1,4 +1,4 @@
-"""LeCam: logits of real images stay near those of fakes, as they have been lately, and the other way round."""
+"""LeCam: keeps logits of real images near a running mean of the fake logits, and the reverse."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from gan_lightning.regularizers.running import RunningMean
 
 
 class LeCam(Regularizer, nn.Module):
-    """weight * (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), a the logits' running means, these logits included.
+    """weight * (E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2), a: running means of the logits.
 
-    The running means are part of the checkpoint, shared by all processes, and move once for all pieces of a batch.
-    Tseng et al. 2021, arXiv 2104.03310, whose released code counts D(x) above a_fake and D(G(z)) below a_real only.
+    The running means include the present logits. They are in the checkpoint, are equal in all processes, and are
+    updated once per batch, also under gradient accumulation. Tseng et al. 2021, arXiv 2104.03310, whose released code
+    only penalises D(x) above a_fake and D(G(z)) below a_real.
 
-    decay: what a running mean keeps in a step.
-    start: iterations before the penalty counts; until then the running means are the batch's.
+    decay: decay of the running means in each step.
+    start: iterations before the penalty is used; until then the running means are those of the batch.
     """
 
     real: Tensor
@@ -37,7 +38,7 @@ class LeCam(Regularizer, nn.Module):
         self._running = RunningMean()
 
     def penalty(self, step: DuelStep) -> Tensor:
-        """Return the two mean squared distances' sum, after moving the running means."""
+        """Return the sum of the two mean squared distances, after updating the running means."""
         real, fake = step.real_logits.float(), step.fake_logits.float()
         share = 1 - self.decay if step.iteration > self.start else 1.0
         means = step.average(torch.stack([real.mean(), fake.mean()]))

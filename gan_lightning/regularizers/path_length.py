@@ -1,4 +1,4 @@
-"""Path length: equal steps in a generator's styles change the image by equal amounts."""
+"""Path length: equal steps in a generator's styles should change the image by equal amounts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from gan_lightning.regularizers.running import RunningMean
 
 
 class PathLength(Regularizer, nn.Module):
-    """weight * E (|J^T y| - a)^2, J the image's derivative by the styles, y ~ N(0, 1 / pixels), a its running mean.
+    """weight * E (|J^T y| - a)^2, J = d(image) / d(styles), y ~ N(0, 1 / pixels), a: running mean.
 
-    The norm is the root of the mean over layers of the squared norm in each. Karras et al. 2019, arXiv 1912.04958.
+    The norm is the square root of the mean over layers of each layer's squared norm. Karras et al. 2019, arXiv
+    1912.04958.
 
-    decay: what a step puts into the running mean `mean`, which is part of the checkpoint, shared by all processes, and
-        moves once for all pieces of a batch.
-    batch_shrink: of the batch every this many-th sample is used.
+    decay: weight of the new value in the running mean `mean`. It is in the checkpoint, is equal in all processes, and
+        is updated once per batch, also under gradient accumulation.
+    batch_shrink: every batch_shrink-th sample of the batch is used.
     """
 
     role: ClassVar[Role] = "generator"
@@ -41,12 +42,12 @@ class PathLength(Regularizer, nn.Module):
         self._running = RunningMean()
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where the generator has no styles."""
+        """Raise UserError if the generator has no styles."""
         super().check(name, duel)
         with_styles(duel.generator, name)
 
     def penalty(self, step: DuelStep) -> Tensor:
-        """Return the mean squared distance of the path lengths to their running mean, after moving that."""
+        """Return the mean squared distance of the path lengths to their running mean, after updating it."""
         lengths = self._lengths(step)
         self.mean.copy_(self._running.moved(self.mean, step.average(lengths.mean()), self.decay, step))
         return (lengths - self.mean).square().mean()
@@ -64,7 +65,7 @@ class PathLength(Regularizer, nn.Module):
 
 
 def with_styles(generator: nn.Module, name: str) -> StyleGenerator:
-    """Return `generator` if it has styles, which the regulariser called `name` needs; else raise UserError."""
+    """Return `generator`; raise UserError if it has no styles, which the regulariser called `name` needs."""
     if not isinstance(generator, StyleGenerator):
         raise UserError(
             f"regularizer={name} needs a generator with styles, which {type(generator).__name__} has not: use "
@@ -78,9 +79,9 @@ def _noise(step: DuelStep, shape: torch.Size) -> Tensor:
 
 
 def path_lengths(images: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
-    """Return `(N,)` norms of J^T y by `styles` `(N, layers, style_dim)`, differentiable.
+    """Return the norms `(N,)` of J^T y with respect to `styles` `(N, layers, style_dim)`, differentiable.
 
-    noise: y times the root of the number of pixels, N(0, 1) of the images' shape `(N, C, H, W)`.
+    noise: y times the square root of the number of pixels, N(0, 1), in the images' shape `(N, C, H, W)`.
     """
     projection = (images * noise).sum() / math.sqrt(images.shape[2] * images.shape[3])
     (gradients,) = torch.autograd.grad(projection, styles, create_graph=True)

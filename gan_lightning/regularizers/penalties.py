@@ -14,18 +14,18 @@ from gan_lightning.regularizers.base import Regularizer
 
 
 def input_gradients(logits: Tensor, inputs: Tensor) -> Tensor:
-    """Return d(logits)/d(inputs) for each sample, `(N, features)`, itself differentiable.
+    """Return d(logits)/d(inputs) for each sample, `(N, features)`; it can be differentiated again.
 
-    Summing first gives every sample its own gradient, as long as the network treats samples independently. Where a
-    discriminator judges packs of images (PacGAN), a sample is a pack.
+    The gradient of the sum of all logits contains each sample's gradient, if the network processes samples
+    independently. If a discriminator judges packs of images (PacGAN), a sample is a pack.
     """
-    with torch.autocast(inputs.device.type, enabled=False):  # it would lower this backward's precision as well
+    with torch.autocast(inputs.device.type, enabled=False):  # it would also lower the precision of this backward
         (gradients,) = torch.autograd.grad(logits.float().sum(), inputs, create_graph=True)
     return gradients.reshape(len(logits), -1)
 
 
 class ZeroCenteredPenalty(Regularizer):
-    """(weight / 2) E |grad D(x)|^2 on one of the two sides. Mescheder et al. 2018, arXiv 1801.04406."""
+    """(weight / 2) E |grad D(x)|^2 on real or on fake images. Mescheder et al. 2018, arXiv 1801.04406."""
 
     side: ClassVar[str]
 
@@ -38,8 +38,8 @@ class ZeroCenteredPenalty(Regularizer):
 class R1(ZeroCenteredPenalty):
     """(weight / 2) E |grad D(x)|^2 on real images; weight is the paper's gamma."""
 
-    # Batch norm in D couples the samples here as well, but is accepted on purpose: the field combines the two. Gradient
-    # penalties refuse it, since they hold each sample's own norm to a target.
+    # Batch norm in D couples the samples here too, but it is allowed, since published work combines the two. Gradient
+    # penalties refuse it, because they compare the norm for each sample with a target.
     side = "real"
     differentiates = frozenset({"real"})
 
@@ -66,11 +66,11 @@ class GradientPenalty(Regularizer):
         super().__init__(weight, every)
 
     def penalty(self, step: DuelStep) -> Tensor:
-        """Return the mean squared distance of the gradient's norm to 1, one point a sample."""
+        """Return the mean squared distance of the gradient's norm to 1, with one point per sample."""
         return (norms(step, self.points(step)) - 1).square().mean()
 
     def points(self, step: DuelStep) -> Tensor:
-        """Return where the gradient is taken."""
+        """Return the points at which the gradient is computed."""
         return interpolate(step)
 
 
@@ -85,7 +85,7 @@ class OneSidedGradientPenalty(GradientPenalty):
 class MaxGradientPenalty(GradientPenalty):
     """weight * max |grad D(x)|^2 over points between real and fake. Zhou et al. 2019, arXiv 1902.05687.
 
-    The maximum is over one process's samples: with several processes the penalty is the mean of their maxima.
+    The maximum is over the samples of one process; with several processes the penalty is the mean of their maxima.
     """
 
     def penalty(self, step: DuelStep) -> Tensor:
@@ -96,12 +96,12 @@ class MaxGradientPenalty(GradientPenalty):
 class DRAGAN(GradientPenalty):
     """weight * E (|grad D(x)| - 1)^2 around the real images only. Kodali et al. 2017, arXiv 1705.07215.
 
-    x + alpha * delta, with alpha ~ U[0, 1) a sample, and delta = noise * std(batch) * U[0, 1) a pixel.
+    Points are x + alpha * delta, with alpha ~ U[0, 1) per sample and delta = noise * std(batch) * U[0, 1) per pixel.
 
     noise: 0.5 in the authors' code.
     """
 
-    forbids_batch_norm = False  # the paper's own networks have it
+    forbids_batch_norm = False  # the paper's networks have it
 
     def __init__(self, weight: float = 10.0, noise: float = 0.5, every: int = 1) -> None:
         super().__init__(weight, every)
@@ -109,7 +109,7 @@ class DRAGAN(GradientPenalty):
         self.noise = noise
 
     def points(self, step: DuelStep) -> Tensor:
-        """Return the disturbed real images."""
+        """Return the perturbed real images."""
         real = step.shown("real").detach().float()
         mean = step.average(real.mean())
         deviation = step.average((real - mean).square().mean()).sqrt()
@@ -118,13 +118,13 @@ class DRAGAN(GradientPenalty):
 
 
 def norms(step: DuelStep, points: Tensor) -> Tensor:
-    """Return |grad D| at each of `points` `(N, ...)`: `(N,)`, differentiable by D's parameters."""
+    """Return |grad D| at each of `points` `(N, ...)`: `(N,)`, differentiable in D's parameters."""
     points = points.requires_grad_()
     gradients = input_gradients(step.discriminate(points, step.labels).logits, points)
-    return (gradients.square().sum(1) + 1e-12).sqrt()  # the root's slope at 0 is infinite
+    return (gradients.square().sum(1) + 1e-12).sqrt()  # the square root has an infinite slope at 0
 
 
 def interpolate(step: DuelStep) -> Tensor:
-    """Return epsilon x + (1 - epsilon) G(z) of the images as D is shown them, with one epsilon ~ U[0, 1) a sample."""
+    """Return epsilon x + (1 - epsilon) G(z) of D's (augmented) inputs, with one epsilon ~ U[0, 1) per sample."""
     real, fake = step.shown("real").detach().float(), step.shown("fake").detach().float()
     return torch.lerp(fake, real, step.uniform("interpolation", *[1] * (real.ndim - 1)))

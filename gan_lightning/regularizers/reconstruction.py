@@ -1,4 +1,4 @@
-"""Self-supervision of a discriminator: its feature maps have to hold what the image shows."""
+"""Self-supervision of a discriminator: decoders reconstruct the image from its feature maps."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gan_lightning.regularizers.base import Regularizer
 
 
 class Reconstruction(Regularizer):
-    """weight * E |decoded - true| over the pixels of real images, whole ones and random quadrants.
+    """weight * E |decoded - true| over the pixels of real images, both whole images and random quadrants.
 
-    Liu et al. 2021, arXiv 2101.04775, whose released code measures the distance by LPIPS instead.
+    Liu et al. 2021, arXiv 2101.04775, whose released code uses LPIPS as the distance.
     """
 
     def __init__(self, weight: float = 1.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
     def check(self, name: str, duel: Duel) -> None:
-        """Raise UserError where the discriminator has no decoders."""
+        """Raise UserError if the discriminator has no decoders."""
         super().check(name, duel)
         if not hasattr(duel.discriminator, "reconstruct"):
             raise UserError(

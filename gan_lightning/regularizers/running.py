@@ -1,4 +1,4 @@
-"""Running means that regularisers follow, which move once a turn."""
+"""Running means for regularisers, updated once per turn (all accumulation steps of a phase)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_lightning.contracts import DuelStep
 
 
 class RunningMean:
-    """Moves a running mean once a turn, in however many pieces the turn's batch goes through.
+    """Updates a running mean once per turn, for any number of accumulation steps ("pieces").
 
-    Steps of one iteration are pieces of one turn. Each piece sees the mean moved by those so far, itself included;
-    after the last one it has moved by the mean of the whole batch. What is between turns, the mean alone, is the
-    owner's to keep in a buffer.
+    Steps of one iteration are pieces of one turn. Each piece gets the mean after the update by all pieces so far,
+    including itself. After the last piece the update is that of the whole batch's mean. Between turns there is only the
+    mean, which the owner keeps in a buffer.
     """
 
     before: Tensor
@@ -24,9 +24,9 @@ class RunningMean:
         self.pieces = 0
 
     def moved(self, mean: Tensor, value: Tensor, share: float, step: DuelStep) -> Tensor:
-        """Return what `mean` becomes when `share` of it is replaced by `value`, averaged over the turn's pieces.
+        """Return (1 - share) * mean + share * value: the mean at the turn's start, `value` averaged over its pieces.
 
-        mean: as it is now; value: of this piece, over all processes, of the same shape.
+        mean: the present mean. value: of this piece, over all processes, in the same shape.
         """
         if step.iteration != self.iteration:
             self.iteration, self.pieces = step.iteration, 0

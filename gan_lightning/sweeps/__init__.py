@@ -1,1 +1,1 @@
-"""Many runs: each a process of its own, what each leaves, and the table at the end."""
+"""Sweeps: one process for each run, the result that a run writes, the table at the end, and search by Optuna."""

@@ -1,4 +1,4 @@
-"""Jobs as processes of their own: a fresh device, environment and random state each, and one that dies dies alone."""
+"""Runs each job in a separate process, with its own device, environment and random state; a crash affects one job."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from types import FrameType
 from gan_lightning.sweeps.result import FILE, Result, read
 
 LOG = "job.log"
-GRACE = 30.0  # seconds that an interrupted job has to save its state, before it is asked less kindly
+GRACE = 30.0  # seconds that an interrupted job has to save its state, before a stronger signal
 KINDNESS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 OF_ANOTHER_RUN = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "PL_GLOBAL_SEED")
 
 
 @dataclass
 class Job:
-    """One run: its number in the sweep, its overrides, its folder, the command line that makes it.
+    """One run: its number in the sweep, its overrides, its folder, its command line.
 
-    title: what sets it apart from the others.
+    title: what distinguishes it from the other jobs.
     """
 
     number: int
@@ -59,7 +59,7 @@ def run_all(jobs: Sequence[Job], environment: Mapping[str, str], parallel: int =
 
 
 def environment_of(slot: int, environment: Mapping[str, str], parallel: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Return what a job in `slot` of `parallel` sees: its own share of GPUs and cores, nothing of another run."""
+    """Return the environment of a job in `slot` of `parallel`: its share of GPUs and cores, nothing of other runs."""
     own = {name: value for name, value in environment.items() if name not in OF_ANOTHER_RUN and name[:7] != "MASTER_"}
     if parallel > 1:
         if gpus:
@@ -69,7 +69,7 @@ def environment_of(slot: int, environment: Mapping[str, str], parallel: int, gpu
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """Return the names by which CUDA_VISIBLE_DEVICES knows this machine's GPUs; torch would take seconds to tell."""
+    """Return this machine's GPUs as named in CUDA_VISIBLE_DEVICES, without torch, whose import takes seconds."""
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
@@ -81,7 +81,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 
 class _Child:
-    """A job's process, in a session of its own, so that a signal reaches its ranks and loaders but not the sweep."""
+    """A job's process in a new session, so that a signal reaches its ranks and loaders but not the sweep."""
 
     def __init__(self, job: Job, environment: Mapping[str, str], show: bool) -> None:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class _Child:
         self._log = open(job.folder / LOG, "rb") if show else None  # noqa: SIM115
 
     def ended(self, interrupted: bool) -> bool:
-        """Return whether the job is over; then its folder holds a result."""
+        """Return whether the job has ended; then its folder contains a result."""
         status = self.process.poll()
         if self._log is not None:
             sys.stderr.write(self._log.read().decode(errors="replace"))
@@ -132,7 +132,7 @@ class _Child:
 
 
 class _Stop:
-    """How urgently the user wants an end: 0 not at all, then each Ctrl-C (or GRACE seconds of waiting) one more."""
+    """Level of the user's request to stop: 0 for none, plus 1 for each Ctrl-C or GRACE seconds of waiting."""
 
     def __init__(self) -> None:
         self.level, self._since, self._sent = 0, 0.0, 0
@@ -140,7 +140,7 @@ class _Stop:
     @classmethod
     @contextmanager
     def listening(cls) -> Iterator[_Stop]:
-        """Take over the signals that mean an end, unless they were ignored on purpose (nohup)."""
+        """Handle the signals that end a program, unless they are ignored on purpose (nohup)."""
         stop, before = cls(), {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -153,7 +153,7 @@ class _Stop:
                 signal.signal(number, handler)
 
     def pass_on(self, children: Iterable[_Child]) -> None:
-        """Tell the children, once for each level."""
+        """Send a signal to the children, once for each level."""
         if self.level and time.monotonic() - self._since > GRACE:
             self._press()
         if self._sent < self.level:
@@ -166,7 +166,7 @@ class _Stop:
 
 
 def _shown(folder: Path) -> str:
-    """Return the folder as seen from here, if it is below."""
+    """Return the folder relative to the current one, if it is inside."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 

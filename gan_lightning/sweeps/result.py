@@ -1,4 +1,4 @@
-"""What a run leaves for whoever compares runs: `result.json` in its folder."""
+"""The result of a run, for comparisons: `result.json` in its folder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Task = Callable[[DictConfig], dict[str, Any]]
 class Result:
     """How a run ended.
 
-    status: "done" or "failed"; scores: the last ones, best: the best of each; images_seen: by the discriminator.
-    error: one sentence, of a failed run.
+    status: "done" or "failed". scores: the last ones. best: the best value of each. images_seen: by the discriminator.
+    error: one sentence, if the run failed.
     """
 
     status: str
@@ -41,7 +41,7 @@ class Result:
 
     @property
     def done(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run was completed."""
         return self.status == "done"
 
     def write(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class Result:
 
 
 def read(folder: Path) -> Result | None:
-    """Return the result in `folder`, None where there is none that can be read."""
+    """Return the result in `folder`, None if there is none or it cannot be read."""
     try:
         return Result(**json.loads((folder / FILE).read_text()))
     except (OSError, ValueError, TypeError):
@@ -59,7 +59,7 @@ def read(folder: Path) -> Result | None:
 
 
 def leaves_result(task: Task) -> Task:
-    """Make a training task leave `result.json` in its run folder, however it ends.
+    """Make a training task write `result.json` to its run folder, also if it fails.
 
     The task returns run_dir, images_seen, scores and best. A failure never overwrites an earlier result.
     """
@@ -83,7 +83,7 @@ def leaves_result(task: Task) -> Task:
 
 
 def reason(error: BaseException) -> str:
-    """Return in one sentence why a run ended with `error`."""
+    """Return one sentence that says why a run ended with `error`."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
@@ -96,7 +96,7 @@ def reason(error: BaseException) -> str:
 
 
 def _overrides() -> list[str]:
-    """Return the overrides as written: what is interpolated in them is not looked up."""
+    """Return the overrides as written, without resolving interpolations."""
     return OmegaConf.to_container(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []  # type: ignore
 
 
@@ -106,7 +106,7 @@ def _leave_failure(result: Result, config: DictConfig) -> None:
         if _first_process() and folder.is_dir() and not (folder / FILE).exists():
             result.write(folder)
     except (OmegaConfBaseException, OSError):
-        return  # no folder to write to: the error that is on its way says more
+        return  # no folder to write to; the error that is being raised says more
 
 
 def _first_process() -> bool:
@@ -118,5 +118,5 @@ def _since(start: float) -> float:
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float]:
-    """Drop what JSON has no word for."""
+    """Remove values that JSON cannot express."""
     return {name: float(value) for name, value in scores.items() if math.isfinite(value)}

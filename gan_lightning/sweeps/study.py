@@ -1,4 +1,4 @@
-"""A search by Optuna: a space in Hydra's override grammar, trials asked for and told, a study to be taken up again."""
+"""A search by Optuna: a search space in Hydra's override grammar, and a study that can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCORE_OF = {"fid": "fid", "kid": "kid", "modes": "high_quality", "is": "is"}  # 
 
 
 def need_optuna() -> None:
-    """Raise UserError where Optuna is not installed."""
+    """Raise UserError if Optuna is not installed."""
     try:
         import optuna
     except ImportError as error:
@@ -32,14 +32,14 @@ def need_optuna() -> None:
 
 
 def objective(wanted: str | None, configured: Iterable[str]) -> str:
-    """Return the kind of score to search by: the wanted one, else that of the first configured metric.
+    """Return the kind of score to optimise: the wanted one, else that of the first configured metric.
 
-    Raises UserError for one that is no score, and where nothing is measured.
+    Raises UserError if it is not a score, or if nothing is measured.
     """
     if wanted is None:
         names = list(configured)
         measured = [SCORE_OF[name] for name in SCORE_OF if name in names]
-        measured += [name for name in names if name in LOWER_IS_BETTER]  # swd, intra_fid: named as what they measure
+        measured += [name for name in names if name in LOWER_IS_BETTER]  # swd, intra_fid: also names of scores
         if not measured:
             raise UserError("A search needs a score to go by, and metrics=[] measures none: choose e.g. metrics=[fid].")
         return measured[0]
@@ -49,9 +49,9 @@ def objective(wanted: str | None, configured: Iterable[str]) -> str:
 
 
 def space_of(overrides: Iterable[Override]) -> tuple[dict[str, BaseDistribution], list[str]]:
-    """Split overrides into the distributions of those that say what to try, and the fixed ones as written.
+    """Split overrides into distributions of the search space, and fixed overrides as written.
 
-    Of two for one key the later one holds.
+    If a key is given twice, the later one is used.
     """
     latest = {override.key_or_group: override for override in overrides}
     tried = {o.get_key_element(): distribution(o) for o in latest.values() if o.is_sweep_override()}
@@ -62,8 +62,8 @@ def space_of(overrides: Iterable[Override]) -> tuple[dict[str, BaseDistribution]
 def distribution(override: Override) -> BaseDistribution:
     """Return Optuna's distribution for choice(...), a,b,c, range(...), interval(...); tag(log, ...) is logarithmic.
 
-    range leaves out its stop, as in Hydra; int(interval(1, 8)) includes both ends. A choice's values, lists among them,
-    are kept as they are written in an override.
+    range excludes its stop, as in Hydra; int(interval(1, 8)) includes both ends. The values of a choice, also lists,
+    are kept as written in the override.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -110,11 +110,11 @@ class Search:
         )
 
     def __len__(self) -> int:
-        """Return the number of trials so far, failed ones too."""
+        """Return the number of trials so far, including failed ones."""
         return len(self.study.trials)
 
     def ask(self, space: Mapping[str, BaseDistribution]) -> tuple[Trial, list[str]]:
-        """Return the next trial and its overrides; raises UserError where the study was made over another space."""
+        """Return the next trial and its overrides; raises UserError if the study has another search space."""
         try:
             trial = self.study.ask(dict(space))
         except ValueError as error:
@@ -125,7 +125,7 @@ class Search:
         return trial, [f"{key}={value}" for key, value in trial.params.items()]
 
     def tell(self, trial: Trial, result: Result | None) -> None:
-        """Take a trial's best score into account; without one the trial failed."""
+        """Report a trial's best score to the study; a trial without one failed."""
         name = find(result.best, self.metric) if result is not None and result.done else None
         if result is None or name is None:
             self.fail(trial)
@@ -133,13 +133,13 @@ class Search:
             self.study.tell(trial, result.best[name])
 
     def fail(self, trial: Trial) -> None:
-        """Tell that a trial failed; the search goes on."""
+        """Report a failed trial to the study; the search continues."""
         from optuna.trial import TrialState
 
         self.study.tell(trial, state=TrialState.FAIL)
 
     def write_best(self, fixed: Sequence[str]) -> str | None:
-        """Write best.yaml and return the best trial in one sentence; None where every trial failed."""
+        """Write best.yaml and return the best trial in one sentence; None if all trials failed."""
         from optuna.trial import TrialState
 
         if not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -152,7 +152,7 @@ class Search:
         return f"best trial: {best.number} with {self.metric} {best.value:.4g}: {' '.join(tried)} {where}"
 
     def _give_up_lost_trials(self) -> None:
-        """What a killed sweep left running will never be told."""
+        """Mark trials that a killed sweep left as running as failed."""
         from optuna.trial import TrialState
 
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

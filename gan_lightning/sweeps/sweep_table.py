@@ -28,7 +28,7 @@ Table = tuple[list[str], list[list[str]]]
 
 @dataclass
 class Run:
-    """A run's folder, its name in the sweep, and its result."""
+    """The folder of a run, its name in the sweep, and its result."""
 
     folder: Path
     name: str
@@ -36,17 +36,17 @@ class Run:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Its overrides."""
+        """The run's overrides."""
         return {key: value for key, _, value in (word.partition("=") for word in self.result.overrides)}
 
     @property
     def ranked_by(self) -> str | None:
-        """The score that places it: FID, else the first of RANKING that it has, else any."""
+        """The score that ranks the run: FID, else the first of RANKING that it has, else any."""
         return first(self.result.best, SHOWN)
 
 
 def collect(folder: Path) -> list[Run]:
-    """Return the runs below `folder`, best first, failed ones last; different extractors' scores are not mixed."""
+    """Return the runs below `folder`, best first, failed ones last; scores of different extractors are not mixed."""
     found = ((path.parent, read(path.parent)) for path in folder.rglob(FILE))
     runs = [Run(path, str(path.relative_to(folder)), result) for path, result in found if result is not None]
     return sorted(runs, key=lambda run: (not run.result.done, *_place(run), _natural(run.name)))
@@ -97,32 +97,32 @@ def grouped(runs: Sequence[Run]) -> Table:
 
 
 def varied(runs: Sequence[Run]) -> list[str]:
-    """Return the overrides whose values differ between runs, in the order in which they were given."""
+    """Return the overrides with different values between runs, in the given order."""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     return [key for key in keys if len({run.settings.get(key) for run in runs}) > 1]
 
 
 def label(run: Run, runs: Sequence[Run]) -> str:
-    """Return what stands above a run's picture."""
+    """Return the text above a run's picture."""
     what = " ".join(f"{key}={short(run.settings.get(key, ''))}" for key in varied(runs)) or run.name
     by = run.ranked_by
     return f"{what}\n{by} {number(run.result.best[by])}" if by else f"{what}\n{run.result.status}"
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
-    """Return "mean ± sample standard deviation"; one value stands alone, no value is empty."""
+    """Return "mean ± sample standard deviation"; only the mean for one value, "" for none."""
     if len(values) < 2:
         return number(values[0]) if values else ""
     return f"{number(statistics.mean(values))} ± {number(statistics.stdev(values))}"
 
 
 def number(value: float | None) -> str:
-    """Return four digits, or nothing."""
+    """Return the number with four digits, "" for None."""
     return "" if value is None else f"{value:.4g}"
 
 
 def short(value: str) -> str:
-    """Return a drawn value such as 0.00032911873 with four digits; whatever is no long number stays."""
+    """Return a sampled value such as 0.00032911873 with four digits; other values are not changed."""
     try:
         return f"{float(value):.4g}" if len(value) > 8 else value
     except ValueError:
@@ -130,7 +130,7 @@ def short(value: str) -> str:
 
 
 def _place(run: Run) -> tuple[float, str, float]:
-    """Return a sort key: the kind of score, whose it is, then the better value first."""
+    """Return a sort key: the kind of score, its extractor, then the better value first."""
     by = run.ranked_by
     if by is None:
         return math.inf, "", 0.0
@@ -162,7 +162,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _csv(path: Path, runs: Sequence[Run]) -> None:
-    """Write one row a run, in full precision."""
+    """Write one row for each run, in full precision."""
     keys, names = dict.fromkeys(key for run in runs for key in run.settings), _scores(runs)
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
@@ -217,12 +217,12 @@ def _print(title: str, rows: Table) -> None:
     Console(width=None if console.is_terminal else 200).print(shown)
 
 
-SIDE, MARGIN, TEXT = 320, 12, 14  # pixels: a run's picture, the space around it, the height of letters
-MOST = 24  # pictures, the best ones
+SIDE, MARGIN, TEXT = 320, 12, 14  # pixels: side of a picture, margin around it, height of letters
+MOST = 24  # number of pictures, of the best runs
 
 
 def side_by_side(pictures: Sequence[tuple[Path, str]], target: Path) -> bool:
-    """Write the pictures that are there, each below its label, to `target`; return whether there was any."""
+    """Write the existing pictures, each below its label, to `target`; return whether there was any."""
     there = [(path, label) for path, label in pictures if path.is_file()][:MOST]
     if not there:
         return False
@@ -245,7 +245,7 @@ def side_by_side(pictures: Sequence[tuple[Path, str]], target: Path) -> bool:
 
 
 def _fit(path: Path) -> Image:
-    """Return the picture in SIDE pixels; small ones keep their sharp pixels."""
+    """Return the picture with SIDE pixels; small ones are enlarged with sharp pixels."""
     from PIL import Image
 
     with Image.open(path) as image:

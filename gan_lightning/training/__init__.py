@@ -1,1 +1,1 @@
-"""The engine of training: phases, players, random streams, averages, schedules, several processes."""
+"""The training engine: phases, players, averages, schedules, several processes."""

@@ -1,4 +1,4 @@
-"""The exponential moving average of a generator's weights, measured in images."""
+"""The exponential moving average of a network's weights; its half-life is in images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class ExponentialMovingAverage:
-    """Keeps `target` the moving average of `source`; buffers (batch-norm statistics) are copied.
+    """Updates `target` as the moving average of `source`; buffers (batch-norm statistics) are copied.
 
-    half_life: images after which a weight's old value counts half.
-    rampup: the half-life is at most this share of the images seen, so that the early average is no relic of the
-        start; None is no ramp. Karras et al. 2020, arXiv 2006.06676.
+    half_life: number of images after which an old value has half of its weight.
+    rampup: the half-life is at most this share of the images seen, so that an early average does not keep the initial
+        weights; None: no ramp. Karras et al. 2020, arXiv 2006.06676.
     """
 
     def __init__(self, source: nn.Module, target: nn.Module, half_life: float, rampup: float | None = 0.05) -> None:
@@ -27,7 +27,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, images: int, images_seen: int) -> None:
-        """Move the average by one step of `images` images, `images_seen` in all before it."""
+        """Update the average after an iteration of `images` images; `images_seen` is the number before it."""
         half_life = self.half_life
         if self.rampup is not None:
             half_life = min(half_life, images_seen * self.rampup)
@@ -38,5 +38,5 @@ class ExponentialMovingAverage:
 
 
 def frozen_copy(network: Network) -> Network:
-    """Return a copy that no optimiser and no backward touches."""
+    """Return a copy whose parameters require no gradients."""
     return copy.deepcopy(network).requires_grad_(False)

@@ -1,7 +1,7 @@
-"""Several processes: each holds a replica, and the engine averages the gradients of the player that steps.
+"""Several processes: each has a replica, and the engine averages the gradients of the player that steps.
 
-Lightning's DDP wrapper expects every parameter in every backward, which no GAN gives: it raises, or with
-`find_unused_parameters` sends everything twice. Here Lightning only starts the processes.
+Lightning's DDP wrapper expects every parameter in every backward, which is never the case in a GAN: it raises an error,
+or with `find_unused_parameters` sends everything twice. Here Lightning only starts the processes.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
-PARENT = "GAN_LIGHTNING_PARENT"  # the process whose children are the other ranks of this machine
+PARENT = "GAN_LIGHTNING_PARENT"  # the process that started the other ranks of this machine
 
 
 class ReplicaStrategy(DDPStrategy):
-    """DDP's process handling without its wrapper: parameters are broadcast once, gradients reduced by the engine."""
+    """DDP's process handling without its wrapper: parameters are broadcast once, and the engine reduces gradients."""
 
     def _configure_launcher(self) -> None:
-        """Tell the processes that this one is going to start whose end is theirs."""
+        """Tell the processes that this one starts to exit when it exits."""
         if self.local_rank == 0:
             os.environ[PARENT] = str(os.getpid())
         super()._configure_launcher()
 
     def setup_environment(self) -> None:
-        """Join the other processes; one that another started ends with it, instead of waiting for it for ever."""
+        """Join the other processes; a started process exits with its parent instead of waiting for ever."""
         if self.local_rank > 0:
             end_with_parent()
         super().setup_environment()
         atexit.register(leave)
 
     def configure_ddp(self) -> None:
-        """Give every process the parameters and buffers of rank zero; wrap nothing."""
+        """Broadcast the parameters and buffers of rank zero; do not wrap the module."""
         assert self.lightning_module is not None
         _sync_module_states(self.lightning_module)
 
 
 def leave() -> None:
-    """Leave the other processes: gloo's threads, where they outlive the interpreter, abort the process (code 134)."""
+    """Leave the process group: gloo's threads abort the process (code 134) if they outlive the interpreter."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def end_with_parent(every_seconds: float = 1.0) -> None:
-    """Watch the process that started this one, and exit when it is gone, be it before this call."""
+    """Watch the process that started this one, and exit when it has ended, even before this call."""
     parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch() -> None:
@@ -62,7 +62,7 @@ def end_with_parent(every_seconds: float = 1.0) -> None:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Replace the gradients by their means over all processes, in one all-reduce of one flat tensor."""
+    """Replace gradients by their means over all processes, in one all-reduce of a flat tensor."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = _flatten_dense_tensors(gradients)
     mean_over_processes(flat)
@@ -76,7 +76,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 def broadcast_buffers(module: nn.Module) -> None:
-    """Give every process rank zero's buffers: batch-norm statistics differ, since each saw its own rows."""
+    """Broadcast the buffers of rank zero: batch-norm statistics differ, since each process has its own rows."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         for buffer in module.buffers():
             torch.distributed.broadcast(buffer, src=0)

@@ -1,4 +1,4 @@
-"""The engine: a list of phases, in each of which one player or several move. It knows no maths and no Lightning."""
+"""The engine runs phases; in each, one or several players are updated. It contains no maths and no Lightning code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
+from gan_lightning.errors import UserError
 from gan_lightning.training.memory import identities
 from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
@@ -19,20 +20,25 @@ Terms = dict[str, Tensor]
 """Scalars by name, whose sum is minimised."""
 Loss = Callable[[Step], Terms | Iterable[Terms]]
 """Maps a step to terms, or yields them in groups: one that is done with before the next one is made."""
+STALE = ("modified by an inplace operation", "backward through the graph a second time")
+STALE_SENTENCE = (
+    "Phase {} went backward through a graph that is out of date: a network of it has moved since it was made, or a "
+    "backward has used it up. Let losses read step.value(...) anew and keep no tensor from one phase to the next."
+)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Who moves, what each of them minimises, and how often.
+    """The players that are updated together, what each minimises, and how often.
 
     name: appears in logs and errors.
-    losses: of each player that moves; the gradients of a loss go to its own player alone.
-    every: runs in each iteration whose number, counted from 1 and from `start` on, is divisible by this.
-    start: iterations before the phase begins.
-    differentiates: inputs ("real", "fake") whose gradients the losses' penalties want out of the shared forward.
-    constraints: applied after the step.
-    separable: no group of terms reads what another one's graph was made of, so each goes backward as soon as it is
-        there, which frees its memory. For one player; with several a graph stays until its last reader.
+    losses: the loss of each player of the phase. Gradients of a loss go only to its own player.
+    every: the phase runs every `every`-th iteration after `start`.
+    start: number of iterations before the phase is used.
+    differentiates: inputs ("real", "fake") for which penalties need gradients of the shared logits.
+    constraints: called after the step.
+    separable: whether groups of terms share no graph. The backward of each group then runs at once, which frees its
+        memory. Only with one player; with several, a graph is kept until the last loss has used it.
     """
 
     name: str
@@ -45,12 +51,12 @@ class Phase:
 
     @property
     def players(self) -> list[Player]:
-        """The players that move."""
+        """The players that are updated."""
         return list(self.losses)
 
     @property
     def turn_name(self) -> str:
-        """What its random numbers are keyed by: the player's name, so that a lazy turn has those of the main one."""
+        """Key of the random numbers: the player's name, so that a lazy phase has those of the main phase."""
         return self.players[0].name if len(self.losses) == 1 else self.name
 
     def due(self, iteration: int) -> bool:
@@ -59,16 +65,18 @@ class Phase:
 
 
 class Engine:
-    """Runs the phases that are due: all backwards of a phase, then all steps.
+    """Runs the phases that are due: first all backwards of a phase, then all steps.
 
-    Backward, gradient reduction over processes, unscaling and the optimisers' steps are given: Lightning's, or plain
-    PyTorch's in a bare loop.
+    The functions for backward, gradient reduction, unscaling and optimiser steps are arguments: those of Lightning, or
+    of plain PyTorch in a bare loop.
 
-    phases: in the order of play.
-    accumulate: the batch goes through in this many pieces, whose gradients add up.
+    phases: in the order in which they run.
+    accumulate: number of pieces of a batch (gradient accumulation).
     clip_norm: largest gradient norm of a player's step, None for no limit.
-    after_steps: called once when all players of a phase have stepped, as a gradient scaler wants to be updated.
-    share: let one forward of a network serve this turn and its own later one.
+    after_steps: called once after all players of a phase have stepped, to update a gradient scaler.
+    share: whether a phase and a later one may share one forward of a network.
+
+    Raises UserError for a phase in which two players move the same parameter.
     """
 
     def __init__(
@@ -86,6 +94,8 @@ class Engine:
         share: bool = True,
     ) -> None:
         self.phases = list(phases)
+        for phase in self.phases:
+            check_movers(phase)
         self.scalars = scalars or Scalars()
         self.accumulate, self.clip_norm = accumulate, clip_norm
         self.backward, self.optimizer_step, self.after_steps = backward, optimizer_step, after_steps
@@ -95,13 +105,13 @@ class Engine:
         self._mover: list[Player] = []
 
     def run(self, step: Step, measure: bool = False) -> None:
-        """Play all phases that are due; `measure` adds the gradient norms to the scalars."""
+        """Run all phases that are due; `measure` adds the gradient norms to the scalars."""
         due = [index for index, phase in enumerate(self.phases) if phase.due(step.iteration)]
         for index, turn in zip(due, self.turns(due), strict=True):
             self._play(self.phases[index], turn, step, measure)
 
     def turns(self, due: Sequence[int]) -> list[Turn]:
-        """Return the turns of an iteration in which the phases of these numbers are due."""
+        """Return the turns of an iteration in which the phases with these numbers are due."""
         key = tuple(due)
         if key not in self._turns:
             self._turns[key] = [self._turn(due, place) for place in range(len(due))]
@@ -127,22 +137,22 @@ class Engine:
         step.memory.moved(turn.movers)
 
     def _differentiate(self, phase: Phase, part: Step) -> Terms:
-        """Compute the players' losses on a piece and run their backwards; return the terms by name."""
+        """Compute the players' losses on one piece and run the backwards; return the terms by name."""
         logged: Terms = {}
         if len(phase.losses) == 1:
             for total in self._totals(phase, part, logged):
-                self._backward(total)
+                self._backward(phase, total)
                 part.memory.spent()
             return logged
         totals = {player: list(self._totals(phase, part, logged, player)) for player in phase.players}
         reads = [(player, total) for player, several in totals.items() for total in several]
         for place, (player, total) in enumerate(reads, start=1):
-            self._backward(total, inputs=player.parameters, retain_graph=place < len(reads))
+            self._backward(phase, total, inputs=player.parameters, retain_graph=place < len(reads))
         part.memory.spent()
         return logged
 
     def _totals(self, phase: Phase, part: Step, logged: Terms, player: Player | None = None) -> Iterator[Tensor]:
-        """Yield what goes backward: the sum of all terms of a loss, or of each group where the phase is separable."""
+        """Yield the scalars for backward: the sum of all terms, or one sum for each group if the phase is separable."""
         total: Tensor | None = None
         for terms in groups(phase.losses[player or phase.players[0]](part)):
             for name, value in terms.items():
@@ -154,8 +164,13 @@ class Engine:
         if total is not None:
             yield total
 
-    def _backward(self, total: Tensor, **options: object) -> None:
-        self.backward(total / self.accumulate if self.accumulate > 1 else total, **options)
+    def _backward(self, phase: Phase, total: Tensor, **options: object) -> None:
+        try:
+            self.backward(total / self.accumulate if self.accumulate > 1 else total, **options)
+        except RuntimeError as error:
+            if any(sign in str(error) for sign in STALE):
+                raise RuntimeError(STALE_SENTENCE.format(phase.name)) from error
+            raise
 
     def _finish(self, phase: Phase, measure: bool) -> None:
         parameters = moving(phase)
@@ -184,7 +199,7 @@ class Engine:
             self.scalars.add(f"gradient_norm/{player.name}", norm)
 
     def _unfreeze(self, players: list[Player]) -> None:
-        """Let only these players' parameters record gradients: the others' would be thrown away."""
+        """Require gradients only for these players' parameters; others would be computed in vain."""
         if players == self._mover:
             return
         for parameter in self._all_parameters:
@@ -196,10 +211,23 @@ class Engine:
 
 
 def moving(phase: Phase) -> tuple[nn.Parameter, ...]:
-    """Return the parameters that a phase moves, each once."""
+    """Return the parameters that a phase updates, each once."""
     return joined(parameter for player in phase.players for parameter in player.parameters)
 
 
+def check_movers(phase: Phase) -> None:
+    """Raise UserError where two players would move the same parameter at once, each by the sum of both gradients."""
+    owners: dict[nn.Parameter, str] = {}
+    for player in phase.players:
+        for parameter in player.parameters:
+            other = owners.setdefault(parameter, player.name)
+            if other != player.name:
+                raise UserError(
+                    f"Phase {phase.name} moves a parameter {tuple(parameter.shape)} that {other} and {player.name} "
+                    "share: let them move in phases of their own, or give the parameter to one of them."
+                )
+
+
 def groups(terms: Terms | Iterable[Terms]) -> Iterable[Terms]:
-    """Return the groups of terms that a loss gives: it may return all of them as one dict."""
+    """Return a loss's groups of terms; a loss may return one dict with all terms."""
     return [terms] if isinstance(terms, dict) else terms

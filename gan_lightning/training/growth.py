@@ -1,4 +1,4 @@
-"""When progressive networks grow, in images seen. Karras et al. 2017, arXiv 1710.10196."""
+"""The schedule by which progressive networks grow, in images seen. Karras et al. 2017, arXiv 1710.10196."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class Growth:
-    """Each resolution is trained as it is, then the next one fades in, and so on to the full size.
+    """Each resolution is trained for a while, then the next one is faded in, up to the full size.
 
-    stable_kimg: thousands of images for which a resolution stays.
-    fade_kimg: thousands of images over which the next one's weight rises from 0 to 1; 0 switches at once.
-    start_resolution: pixels of the first, a power of two from 4.
+    stable_kimg: thousands of images for which a resolution is trained.
+    fade_kimg: thousands of images in which the next one's weight rises from 0 to 1; 0 switches at once.
+    start_resolution: pixels of the first resolution, a power of two from 4.
     """
 
     fade_kimg: float = 600.0
@@ -21,7 +21,7 @@ class Growth:
     start_resolution: int = 4
 
     def __post_init__(self) -> None:
-        """Raise UserError for a schedule that does not advance or starts at no resolution."""
+        """Raise UserError for a schedule that does not advance or has an invalid start."""
         if self.fade_kimg < 0 or self.stable_kimg < 0 or not self.fade_kimg + self.stable_kimg:
             raise UserError(
                 f"growth.fade_kimg={self.fade_kimg} and growth.stable_kimg={self.stable_kimg} are thousands of images: "

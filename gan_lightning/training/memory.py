@@ -1,4 +1,4 @@
-"""Values of one iteration, each made once and forgotten when a network that it came from moves."""
+"""Values of one iteration: each is computed once, and dropped when a network that it depends on is updated."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Parameters = frozenset[int]
 
 
 def identities(parameters: Iterable[nn.Parameter]) -> Parameters:
-    """Return the set of `parameters` as the memory knows them."""
+    """Return the ids of `parameters`."""
     return frozenset(map(id, parameters))
 
 
 class Networks:
-    """Knows whose parameters are whose; kept from step to step, for asking a network costs as much as a small layer."""
+    """Caches the parameters of networks from step to step, since listing them costs as much as a small layer."""
 
     def __init__(self) -> None:
         self._own: dict[Any, Parameters] = {}
@@ -40,12 +40,12 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A value, and what it came from.
+    """A value and its dependencies.
 
-    networks: that were run for it, directly or through other values.
-    live: those of them whose parameters its graph reaches.
-    turn: the only turn in which it counts, None for all of the iteration.
-    parts: other values that it was made of, whose graphs are in its own.
+    networks: networks that were run for it, directly or through other values.
+    live: those networks whose parameters are in its graph.
+    turn: the only turn in which it is valid, None for the whole iteration.
+    parts: other values whose graphs are part of its graph.
     """
 
     value: Any
@@ -55,13 +55,13 @@ class Made:
     parts: tuple[Made, ...] = ()
 
     def with_parts(self) -> set[Made]:
-        """Return the value and all that it was made of."""
+        """Return the value and all of its parts, also indirect ones."""
         return {self}.union(*[part.with_parts() for part in self.parts])
 
 
 @dataclass
 class Record:
-    """What was seen while a value was being made."""
+    """The dependencies recorded while a value is computed."""
 
     networks: set[Any] = field(default_factory=set)
     turn: int | None = None
@@ -69,13 +69,13 @@ class Record:
 
 
 class Memory:
-    """Makes values on demand and keeps them by name.
+    """Computes values on demand and stores them by name.
 
-    Which networks a value hangs on is recorded while it is made, by `ran`, and by reading other values. It serves again
-    as long as none of these has moved and its graph reaches just those that move now: nobody gets a graph through
-    frozen parameters where gradients are wanted, or one whose gradients nobody wants.
+    The networks that a value depends on are recorded while it is computed: by `ran`, and when other values are read. A
+    value is reused while none of these networks has been updated and its graph contains exactly those that are updated
+    in this turn. So no reader gets a graph without gradients that it needs, or with gradients that are not needed.
 
-    networks: knows whose parameters are whose.
+    networks: caches the parameters of networks.
     """
 
     def __init__(self, networks: Networks | None = None) -> None:
@@ -84,21 +84,23 @@ class Memory:
         self.turn = 0
         self._kept: dict[str, list[Made]] = {}
         self._records: list[Record] = []
+        self._whole: Memory | None = None
+        self._left_out: frozenset[Any] = frozenset()
 
     def begin(self, movers: Parameters) -> None:
-        """Begin a turn in which `movers` move; forget what counted in the last one alone."""
+        """Begin a turn in which `movers` are updated; drop values that were valid only in the previous turn."""
         self.movers, self.turn = movers, self.turn + 1
         self._forget(lambda made: made.turn is not None)
 
     def ran(self, network: Any) -> None:
-        """Note that `network` runs for the value that is being made, if one is."""
+        """Record that `network` is run for the value that is being computed, if any."""
         if self._records:
             self._records[-1].networks.add(network)
 
     def get(self, name: str, make: Callable[[], Any], this_turn: bool = False) -> Any:
-        """Return the value called `name`, made by `make` where it is not there.
+        """Return the value called `name`; compute it by `make` if it is not stored.
 
-        this_turn: what is made differs from turn to turn, as augmented images do; so does all that comes of it.
+        this_turn: the value, and all that depends on it, is valid only in this turn, such as augmented images.
         """
         found = self._find(name)
         if found is None:
@@ -107,11 +109,11 @@ class Memory:
         return found.value
 
     def ahead(self, name: str, make: Callable[[], Any], coming: Iterable[nn.Parameter], later: Parameters) -> Any:
-        """Return a tensor for this turn; where it hangs only on networks that move later, make their graph with it.
+        """Return a tensor for this turn; if it depends only on networks of later turns, compute it with their graph.
 
-        So one forward serves this turn, which gets it without a graph, and the later one.
+        So one forward is used in this turn, detached, and in the later turn, with its graph.
 
-        coming: the parameters that later turns of this iteration move; `later`: the same as the memory knows them.
+        coming: the parameters that later turns of this iteration update. later: their ids.
         """
         found = self._find(name) or self._cut(name, self._find_ahead(name, later))
         if found is None:
@@ -126,38 +128,43 @@ class Memory:
         return found.value
 
     def spent(self) -> None:
-        """Forget the values whose graphs reach what moves now, for a backward used them up, and all that shares these."""
+        """Drop the values whose graphs a backward of this turn has freed, and all values that share a part of these."""
         everything = [made for several in self._kept.values() for made in several]
         used = set[Made]().union(*[made.with_parts() for made in everything if self._moving(made.live)])
         self._forget(lambda made: not used.isdisjoint(made.with_parts()))
 
     def moved(self, parameters: Parameters) -> None:
-        """Forget what came from networks with any of `parameters`, which have just changed.
+        """Drop the values that depend on networks with any of `parameters`, which have just changed.
 
-        Raises RuntimeError while a value is being made: it would be of networks before and after the move.
+        Raises RuntimeError while a value is computed, since it would mix parameters from before and after the update.
         """
         if self._records:
             raise RuntimeError("A network moved while a value was made with it: make all values before any step.")
         self._forget(lambda made: any(self.networks.has(network, parameters) for network in made.networks))
 
     def without(self, networks: Iterable[Any]) -> Memory:
-        """Return a memory of its own that begins with what did not come from `networks`."""
-        copy, left_out = Memory(self.networks), frozenset(networks)
-        copy.movers, copy.turn = self.movers, self.turn
-        kept = {name: [m for m in made if left_out.isdisjoint(m.networks)] for name, made in self._kept.items()}
-        copy._kept = {name: made for name, made in kept.items() if made}
-        return copy
+        """Return a memory that computes its own values of `networks` and shares all other values with this one."""
+        other = Memory(self.networks)
+        other.movers, other.turn, other._records = self.movers, self.turn, self._records
+        other._whole, other._left_out = self, frozenset(networks)
+        return other
 
     def _find(self, name: str) -> Made | None:
-        return next((made for made in self._kept.get(name, ()) if self._serves(made)), None)
+        return next((made for made in self._known(name) if self._serves(made)), None)
+
+    def _known(self, name: str) -> Iterator[Made]:
+        """Yield the values of that name, also those that are common to this memory and the one it was made of."""
+        yield from self._kept.get(name, ())
+        if self._whole is not None:
+            yield from (made for made in self._whole._known(name) if self._left_out.isdisjoint(made.networks))
 
     def _find_ahead(self, name: str, later: Parameters) -> Made | None:
-        """Return the value that waits for a later turn, if there is one."""
+        """Return the value that was computed for a later turn, if there is one."""
         with self._also_moving(later):
             return self._find(name)
 
     def _cut(self, name: str, made: Made | None) -> Made | None:
-        """Keep a value without its graph, where that reaches only networks that do not move now; else return None."""
+        """Store a detached copy if the graph contains only networks that are not updated now; else return None."""
         if made is None or not made.live or self._moving(made.live):
             return None
         return self._keep(name, Made(made.value.detach(), made.networks, frozenset(), made.turn))
@@ -166,7 +173,7 @@ class Memory:
         return self._moving(made.networks) == made.live
 
     def _moving(self, networks: Iterable[Any]) -> frozenset[Any]:
-        """Return those of `networks` that move now."""
+        """Return those of `networks` that are updated now."""
         return frozenset(network for network in networks if self.networks.has(network, self.movers))
 
     def _make(self, make: Callable[[], Any], this_turn: bool) -> Made:
@@ -179,11 +186,13 @@ class Memory:
         return Made(value, frozenset(record.networks), self._moving(record.networks), record.turn, tuple(record.parts))
 
     def _keep(self, name: str, made: Made) -> Made:
+        if self._whole is not None and self._left_out.isdisjoint(made.networks):
+            return self._whole._keep(name, made)
         self._kept.setdefault(name, []).insert(0, made)
         return made
 
     def _read(self, made: Made) -> None:
-        """Let the value that is being made hang on all that `made` hangs on."""
+        """Add the dependencies of `made` to the value that is being computed."""
         if self._records:
             self._records[-1].networks |= made.networks
             self._records[-1].turn = self._records[-1].turn if made.turn is None else made.turn
@@ -204,7 +213,7 @@ class Memory:
 
 @contextmanager
 def trainable(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Let frozen parameters record a graph for a moment."""
+    """Let frozen parameters require gradients inside the context."""
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(True)

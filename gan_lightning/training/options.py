@@ -1,4 +1,4 @@
-"""How to train, whatever the game."""
+"""Training options for any game."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gan_lightning.training.player import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How a game is trained.
+    """Options of training that all games take.
 
-    schedule: factor on all learning rates over the run's progress (0 to 1), None for constant.
+    schedule: factor on all learning rates as a function of the run's progress (0 to 1), None for constant.
     beta2_schedule, ema_schedule: the same on 1 - beta2 of Adam and on ema_kimg.
-    ema_kimg: half-life of the networks' weight averages in thousands of images, None for no averages.
+    ema_kimg: half-life of the moving averages of weights in thousands of images, None for no averages.
     ema_rampup: the half-life is at most this share of the images seen.
-    accumulate: each batch goes through in this many pieces whose gradients add up.
+    accumulate: number of pieces of a batch (gradient accumulation).
     clip_norm: largest gradient norm of a step, None for no limit.
-    channels_last: keep images and convolutions in that memory format, the faster one on CPUs and tensor cores.
+    channels_last: use this memory format for images and convolutions; it is faster on CPUs and tensor cores.
     seed: of all random numbers of the training.
     log_every: iterations between two reports of the training scalars.
     """
@@ -37,7 +37,7 @@ class TrainingOptions:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        """Raise UserError for what is out of range."""
+        """Raise UserError for options out of range."""
         check_counts(accumulate=self.accumulate, log_every=self.log_every)
         check_range("model", 0, above=True, ema_kimg=self.ema_kimg, ema_rampup=self.ema_rampup)
 

@@ -1,4 +1,4 @@
-"""A player of the game: its parameters, the optimiser that moves them, and the schedule of its learning rate."""
+"""A player: its parameters, their optimiser, and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Schedule = Callable[[float], float]
 
 
 class Player:
-    """One side of the game.
+    """Parameters with an optimiser and schedules.
 
-    name: "generator", "discriminator", or what a subclass of GAN calls its own.
-    parameters: those that move; a parameter may belong to two players.
+    name: "generator", "discriminator", or another name that the game gives.
+    parameters: those that it updates; a parameter may belong to two players.
     optimizer: a torch optimiser over exactly these parameters.
-    schedule: the factor on the learning rate over the run, or None where it stays.
-    beta2_schedule: the factor on 1 - beta2 of Adam over the run, or None where it stays.
+    schedule: factor on the learning rate over the run, None for constant.
+    beta2_schedule: factor on 1 - beta2 of Adam over the run, None for constant.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Player:
 
     @property
     def learning_rate(self) -> float:
-        """Return the learning rate of the first parameter group as it is now."""
+        """Return the present learning rate of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def set_progress(self, progress: float) -> None:
-        """Set learning rates and beta2 to what the schedules say at `progress` (0 to 1) of the run."""
+        """Set learning rates and beta2 from the schedules at `progress` (0 to 1) of the run."""
         if self.schedule is not None:
             factor = self.schedule(progress)
             for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
@@ -55,10 +55,10 @@ class Player:
 
 
 def correct_for_lazy_steps(optimizer: Optimizer, intervals: Iterable[int]) -> None:
-    """Make up for the further steps of lazy regularisers, one every `interval` steps each (Karras et al. 2019).
+    """Correct for the additional steps of lazy regularisers, one every `interval` steps (Karras et al. 2019).
 
-    With c = 1 / (1 + sum 1/interval), so k / (k + 1) for a single one, Adam's lr becomes lr * c and its betas
-    beta^c; optimisers without betas take the extra gradient as it is. arXiv 1912.04958, appendix B.
+    With c = 1 / (1 + sum 1/interval), so k / (k + 1) for a single one, Adam's lr becomes lr * c and its betas beta^c.
+    Optimisers without betas are not changed. arXiv 1912.04958, appendix B.
     """
     c = 1 / (1 + sum(1 / interval for interval in intervals))
     for group in optimizer.param_groups:

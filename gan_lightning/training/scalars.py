@@ -1,4 +1,4 @@
-"""Training scalars pile up on the device and cross to the host together, so that no step waits for one."""
+"""Training scalars are summed on the device and fetched together, so that no step waits for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Scalars:
             self._counts[name] = 1
 
     def flush(self, reduce: Callable[[Tensor], Tensor] | None = None) -> dict[str, float]:
-        """Return the means since the last flush and start anew: one transfer, and one mean over processes."""
+        """Return the means since the last flush and reset: one transfer, and one mean over processes."""
         if not self._sums:
             return {}
         means = torch.stack([total / self._counts[name] for name, total in self._sums.items()])

@@ -1,4 +1,4 @@
-"""Schedules over the run, as factors of progress: the share of the run's images already seen."""
+"""Schedules: factors as functions of progress, the share of the run's images already seen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gan_lightning.errors import UserError, check_range
 
 
 class LinearDecay:
-    """1 until `start`, then straight down to `final` at the end of the run.
+    """1 until `start`, then linear to `final` at the end of the run.
 
     start: share of the run (0 to 1) after which the decay begins.
     final: factor at the end.

@@ -1,4 +1,4 @@
-"""One iteration: its batch, its random numbers, the one door to every network, and a memory of what they said."""
+"""One iteration: its batch, its random numbers, the method that runs networks, and a memory of their outputs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.errors import UserError
 from gan_lightning.streams import generator as random_stream
 from gan_lightning.training.distributed import mean_over_processes
-from gan_lightning.training.memory import Memory, Networks, Parameters
+from gan_lightning.training.memory import Memory, Networks, Parameters, identities
 from gan_lightning.training.scalars import Scalars
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ Copies = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows [start, stop) of the global batch of `total` these are."""
+    """The rows [start, stop) of the global batch of `total` rows."""
 
     start: int
     stop: int
@@ -31,12 +32,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Turn:
-    """Whose turn it is.
+    """One turn: a phase of the iteration that is running.
 
-    name: of the turn, part of the key of the random numbers that are its alone.
-    movers: the parameters that move.
-    coming: those that later turns of this iteration move, in order; `later`: the same as the memory knows them.
-    differentiates: inputs whose gradients its penalties want out of the shared forward.
+    name: name of the turn, part of the key of random numbers that differ between turns.
+    movers: the parameters that are updated.
+    coming: the parameters that later turns of this iteration update, in order. later: their ids.
+    differentiates: inputs for which penalties need gradients of the shared logits.
     """
 
     name: str = ""
@@ -63,14 +64,14 @@ class PrefixedDraw:
 
 
 class Step:
-    """The batch of one iteration, and what is computed of it. It knows no game: networks are run when asked for.
+    """The batch of one iteration and the values computed from it. It depends on no game.
 
-    batch: fields by name, their rows those of this process; images float in [-1, 1].
-    seed, iteration: key all random numbers; rows: which of the global batch's these are, None for all.
-    low_precision: forwards run under autocast, so a double backward needs a float32 pass of its own.
-    epoch: passes over the data that are done; progress: share of the run's images already seen (0 to 1).
-    scalars: where values to log go.
-    networks: knows whose parameters are whose, kept from step to step.
+    batch: fields by name, this process's rows; images are float in [-1, 1].
+    seed, iteration: keys of all random numbers. rows: which rows of the global batch these are, None for all.
+    low_precision: forwards run under autocast, so that a double backward needs a separate float32 forward.
+    epoch: finished passes over the data. progress: share of the run's images already seen (0 to 1).
+    scalars: collects the values to log.
+    networks: caches the parameters of networks from step to step.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Step:
         self.turn = Turn()
         self._views: dict[Any, Any] = {}
         self._stand_ins: dict[nn.Module, Copies] = {}
+        self._stood_in: Parameters = frozenset()
 
     # Turns -----------------------------------------------------------------------------------------------------------
 
@@ -105,27 +107,45 @@ class Step:
         self.memory.begin(turn.movers)
 
     def split(self, parts: int) -> list[Step]:
-        """Return the step in `parts` equal pieces, for gradient accumulation; each draws its own rows' numbers."""
+        """Return the step in `parts` equal pieces, for gradient accumulation; each draws the numbers of its rows."""
         if parts == 1:
             return [self]
         return [self._piece(part * self.size // parts, (part + 1) * self.size // parts) for part in range(parts)]
 
     def standing_in(self, copies: Mapping[nn.Module, Copies]) -> Step:
-        """Return this step with `copies` in the place of networks' parameters, which stay as they are.
+        """Return this step with `copies` instead of networks' parameters; the parameters do not change.
 
-        What was made without these networks is not made again. A forward with copies is fit for a double backward.
+        Both steps share the values that do not depend on these networks. A forward with copies supports a double
+        backward. Buffers are copied too. They start with the live values; copies of copies continue from the copies'
+        buffers. So batch norm's statistics and spectral norm's vectors change as in real steps, and the live ones do
+        not change.
+
+        Raises UserError for a copy of a parameter that its network does not have.
         """
         other = self._twin(self.memory.without(copies))
-        other._stand_ins = {**self._stand_ins, **copies}
+        other._stand_ins = {
+            **self._stand_ins,
+            **{network: self._complete(network, copies[network]) for network in copies},
+        }
+        other._stood_in = identities(parameter for network in other._stand_ins for parameter in network.parameters())
         return other
 
+    def _complete(self, network: nn.Module, copies: Copies) -> Copies:
+        """Return `copies` with buffers beside them."""
+        before = self._stand_ins.get(network, {})
+        buffers = {name: before.get(name, buffer.detach().clone()) for name, buffer in network.named_buffers()}
+        there = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+        if unknown := sorted(copies.keys() - there - buffers.keys()):
+            raise UserError(f"{unknown[0]} cannot stand in: {type(network).__name__} has no parameter of that name.")
+        return {**buffers, **copies}
+
     def view(self, of: Any, make: Callable[[Step], T]) -> T:
-        """Return `make(self)`, made once for each `of`: how one duel, say, sees the step."""
+        """Return `make(self)`, computed once for each `of`, such as the DuelStep of a duel."""
         if of not in self._views:
             self._views[of] = make(self)
         return self._views[of]
 
-    # Networks and what they say --------------------------------------------------------------------------------------
+    # Networks and their outputs --------------------------------------------------------------------------------------
 
     def run(
         self,
@@ -137,33 +157,40 @@ class Step:
         method: str = "forward",
         **options: Any,
     ) -> Any:
-        """Run a network: the only way to any, so that the memory knows what came from it.
+        """Run a network. All networks must be run by this method, so that the memory records the dependency.
 
-        labels, condition: given to the network unless None: one that has no classes need not take them.
-        exact: fit for a double backward, so in float32 and not compiled.
-        method: of the network, where it is not the whole that runs.
+        labels, condition: passed to the network unless None, so that unconditional networks need no such argument.
+        exact: run in float32 and not compiled, as a double backward needs it.
+        method: name of the network's method to run.
+
+        Raises UserError if copies stand in for only a part of the modules that would run.
         """
         self.memory.ran(network)
         given = inputs if labels is None else (*inputs, labels)
         if condition is not None:
             options["condition"] = condition
         copies = self._stand_ins.get(network)
+        if copies is None and self._stood_in and self.memory.networks.has(network, self._stood_in):
+            raise UserError(
+                f"{type(network).__name__} shares parameters with a network for which copies stand in, and would run "
+                "with the live ones: run it as a method of that network."
+            )
         if not exact and copies is None:
             return (network if method == "forward" else getattr(network, method))(*given, **options)
         with torch.autocast(self.device.type, enabled=False):
             floats = tuple(map(_single, given))
             options = {name: _single(value) for name, value in options.items()}
             if copies is None:
-                return getattr(network, method, network)(*floats, **options)  # a forward's own, past any compiler
+                return getattr(network, method, network)(*floats, **options)  # the plain forward, without the compiler
             named = {f"network.{name}": value for name, value in copies.items()}
             return torch.func.functional_call(_Uncompiled(network, method), named, floats, options)
 
     def value(self, name: str, make: Callable[[], T], this_turn: bool = False) -> T:
-        """Return the value called `name`, made once; see Memory."""
+        """Return the value called `name`, computed once; see Memory."""
         return self.memory.get(name, make, this_turn)
 
     def value_ahead(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        """Return a tensor that a later turn may need with its graph, made once for both; see Memory.ahead."""
+        """Return a tensor that a later turn may need with its graph, computed once for both; see Memory.ahead."""
         return self.memory.ahead(name, make, self.turn.coming, self.turn.later)
 
     def watch(self, name: str, value: Tensor) -> None:
@@ -173,7 +200,7 @@ class Step:
     # Random numbers --------------------------------------------------------------------------------------------------
 
     def random(self, purpose: str) -> torch.Generator:
-        """Return the stream of this iteration for `purpose`, on the batch's device, at its start."""
+        """Return the random stream of this iteration for `purpose`, at its start, on the batch's device."""
         return random_stream(self.seed, self.iteration, purpose, device=self.device)
 
     def draw(self, purpose: str, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
@@ -189,11 +216,11 @@ class Step:
         return self.draw(purpose, lambda n, stream: torch.randn(n, *shape, generator=stream, device=self.device))
 
     def numbers(self, prefix: str) -> PrefixedDraw:
-        """Return a source of this process's random numbers, for purposes whose names begin with `prefix`."""
+        """Return a source of this process's random numbers for purposes whose names begin with `prefix`."""
         return PrefixedDraw(self, prefix)
 
     def average(self, value: Tensor) -> Tensor:
-        """Return the mean of `value` over all processes, cut off from its graph: for running statistics."""
+        """Return the mean of `value` over all processes, detached; for running statistics."""
         value = value.detach()
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         return mean_over_processes(value.clone()) if distributed else value
@@ -201,7 +228,7 @@ class Step:
     # -----------------------------------------------------------------------------------------------------------------
 
     def _piece(self, low: int, high: int) -> Step:
-        """Return rows [low, high) of the step, with a memory of their own."""
+        """Return the rows [low, high) of the step, with a new memory."""
         piece = self._twin(Memory(self.memory.networks))
         piece.batch = {name: values[low:high] for name, values in self.batch.items()}
         piece.size = high - low
@@ -216,7 +243,7 @@ class Step:
 
 
 class _Uncompiled(nn.Module):
-    """A network's method as a module of its own, through which copies can stand in for its parameters."""
+    """A network's method as a module, so that `functional_call` can replace its parameters."""
 
     def __init__(self, network: nn.Module, method: str) -> None:
         super().__init__()
@@ -227,7 +254,7 @@ class _Uncompiled(nn.Module):
 
 
 def _single(value: Any) -> Any:
-    """Return a tensor of floats in single precision at least, and anything else as it is."""
+    """Return float tensors with at least single precision, and anything else unchanged."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     return value.to(torch.promote_types(value.dtype, torch.float32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def register() -> None:
-    """Make both known to Hydra also where its scan of installed plugins misses them (an editable install)."""
+    """Register both in Hydra, also if its scan of installed plugins does not find them (an editable install)."""
     from hydra.core.plugins import Plugins
 
     from hydra_plugins.gan_lightning_processes.launcher import ProcessLauncher

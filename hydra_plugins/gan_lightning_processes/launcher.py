@@ -1,7 +1,7 @@
-"""The launcher `processes`: every job of a sweep is a single run in a process of its own, with a table at the end.
+"""The launcher `processes`: every job of a sweep is a single run in a separate process, with a table at the end.
 
-In one process jobs would share device memory, environment and loggers; and where a job has several processes,
-each of them would run the whole sweep again, under Optuna with other parameters.
+In one process jobs would share device memory, environment and loggers. If a job had several processes, each would run
+the whole sweep again, and with Optuna with other parameters.
 """
 
 # No `from __future__ import annotations`: dataclasses look in sys.modules, where Hydra's scan puts this file late.
@@ -29,7 +29,7 @@ SINGLE_RUN = ("hydra.mode=RUN", "hydra/launcher=basic", "hydra/sweeper=basic")
 
 @dataclass
 class ProcessesConf:
-    """n_jobs: how many at a time; gpus: their names, to be shared out (null: all that are visible)."""
+    """n_jobs: number of jobs at a time. gpus: names of the GPUs to distribute (null: all visible ones)."""
 
     _target_: str = "hydra_plugins.gan_lightning_processes.launcher.ProcessLauncher"
     n_jobs: int = 1
@@ -40,7 +40,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="processes", node=Proc
 
 
 class ProcessLauncher(Launcher):
-    """Runs jobs as processes, `n_jobs` at a time; a job that fails does not touch the others."""
+    """Runs jobs as processes, `n_jobs` at a time; a job that fails does not affect the others."""
 
     context: HydraContext
     config: DictConfig
@@ -53,7 +53,7 @@ class ProcessLauncher(Launcher):
         self.n_jobs, self.gpus = n_jobs, gpus
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what composes a job."""
+        """Store the arguments that compose a job."""
         from gan_lightning.errors import UserError
 
         if config.hydra.sweeper.get("max_batch_size") is not None:
@@ -99,7 +99,7 @@ class ProcessLauncher(Launcher):
         with open_dict(composed):
             composed.hydra.job.num, composed.hydra.job.id = number, str(number)
         folder = self.folder / str(composed.hydra.sweep.subdir)
-        given = OmegaConf.to_container(self.config.hydra.overrides)  # as written: interpolations are the job's
+        given = OmegaConf.to_container(self.config.hydra.overrides)  # unresolved: interpolations belong to the job
         assert isinstance(given, dict)
         shared = [word for word in given["hydra"] if not word.startswith(NOT_A_JOBS)]
         place = [f"hydra.run.dir={_quoted(str(folder))}", f"hydra.job.num={number}", *SINGLE_RUN]
@@ -110,7 +110,7 @@ class ProcessLauncher(Launcher):
 
 
 def program() -> list[str]:
-    """Return how the program that runs now is started once more: a module, a script or a console script."""
+    """Return the command that starts the running program again: a module, a script or a console script."""
     import __main__
 
     module = getattr(__main__, "__spec__", None)
@@ -120,7 +120,7 @@ def program() -> list[str]:
 
 
 def config_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the flags among a command line's arguments that say where its configuration is."""
+    """Return the command line's flags that locate its configuration."""
     parser = argparse.ArgumentParser(add_help=False)
     for name, letters in (("--config-dir", "-cd"), ("--config-path", "-cp"), ("--config-name", "-cn")):
         parser.add_argument(name, letters)
@@ -150,7 +150,7 @@ def _done_before(job: Any) -> bool:
 
 
 def _outcome(folder: Path, overrides: list[str]) -> JobReturn:
-    """Return the job's result; a failed one raises its reason where a sweeper asks for the value."""
+    """Return the job's result; for a failed job, reading the value raises the reason."""
     from gan_lightning.errors import UserError
     from gan_lightning.sweeps.result import read
 

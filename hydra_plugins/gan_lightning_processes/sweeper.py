@@ -20,9 +20,10 @@ from hydra_plugins.gan_lightning_processes.launcher import NOT_A_JOBS, ProcessLa
 
 @dataclass
 class StudyConf:
-    """n_trials: in all, those of an earlier start in the same folder too; metric: null for FID or what is measured.
+    """n_trials: number of all trials, including those of an earlier start in the same folder.
+    metric: kind of score to optimise; null for FID, or what is measured.
 
-    params: the space, KEY: what to try, in Hydra's override grammar. storage: see gan_lightning.sweeps.study.Search.
+    params: the search space, KEY: values, in Hydra's override grammar. storage: see gan_lightning.sweeps.study.Search.
     """
 
     _target_: str = "hydra_plugins.gan_lightning_processes.sweeper.StudySweeper"
@@ -38,7 +39,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="study", node=StudyConf
 
 
 class StudySweeper(Sweeper):
-    """Asks Optuna for as many trials as run at a time, runs them, tells how they went; failed ones do not end it."""
+    """Gets as many trials from Optuna as run at a time, runs them and reports; failed trials do not end the search."""
 
     hydra_context: HydraContext
     config: DictConfig
@@ -57,7 +58,7 @@ class StudySweeper(Sweeper):
         self.n_startup_trials, self.storage, self.params = n_startup_trials, storage, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher; UserError without Optuna, or with another launcher than `processes`."""
+        """Create the launcher; UserError without Optuna, or with another launcher than `processes`."""
         from gan_lightning.errors import UserError
         from gan_lightning.sweeps.study import need_optuna
 
@@ -108,7 +109,7 @@ class StudySweeper(Sweeper):
         return True
 
     def _overrides(self, arguments: list[str]) -> Iterator[Override]:
-        """Yield the space of the YAML, as far as this configuration has such keys, then what the command line says."""
+        """Yield the search space of the YAML for keys of this configuration, then the command line's overrides."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(arguments)
         named = {override.key_or_group for override in given}

@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 from commands import ROOT, run
 
-SOURCES = ("gan_lightning", "hydra_plugins", "conf", "pyproject.toml", "README.md")
+SOURCES = ("gan_lightning", "hydra_plugins", "conf", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,16 @@ def test_all_code_and_configuration_is_in_the_wheel(wheel: Path) -> None:
     files = {f"gan_lightning/{path.relative_to(source).as_posix()}" for path in (source / "conf").rglob("*.*")}
     assert len(code) > 50 and len(files) > 50 and not (code | files) - held
     assert {name.split("/")[0] for name in held if "dist-info" not in name} == {"gan_lightning", "hydra_plugins"}
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as held:
+        folder = next(name.split("/")[0] for name in held.namelist() if ".dist-info/" in name)
+        metadata = message_from_bytes(held.read(f"{folder}/METADATA"))
+        assert held.read(f"{folder}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert metadata["License-Expression"] == "Apache-2.0" and metadata.get_all("License-File") == ["LICENSE"]
+    assert metadata["Author"] == "The gan-lightning authors"
 
 
 @pytest.mark.slow

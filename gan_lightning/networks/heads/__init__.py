@@ -1,4 +1,4 @@
-"""Heads turn a discriminator's features into logits and own the loss terms that class labels bring.
+"""Heads turn a discriminator's features into logits and define the loss terms for class labels.
 
 A new way to condition a discriminator is one new head; backbones do not change.
 """

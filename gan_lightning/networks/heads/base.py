@@ -1,4 +1,4 @@
-"""What a head is, and the one that knows no classes."""
+"""The base class of heads, and the head without classes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Head(nn.Module):
 
     forward: features `(N, feature_dim)`, labels `(N,)` or None -> DiscriminatorOutput.
 
-    outputs: of the linear layer `linear`.
-    needs_labels: whether `forward` or `loss` cannot do without labels.
-    plays_alone: whether the head's own terms are the whole game, so that no adversarial loss joins them.
-    codes: the part of the latents that the head reads back from fakes, None for none.
+    outputs: number of outputs of the layer `linear`.
+    needs_labels: whether `forward` or `loss` needs labels.
+    plays_alone: whether the head's terms replace the adversarial loss.
+    codes: the part of the latents that the head predicts from fakes, None for none.
     """
 
     needs_labels: ClassVar[bool] = False
@@ -42,8 +42,8 @@ class Head(nn.Module):
     def loss(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
         """Return named scalars that `role` adds to its loss for this output of real or fake images.
 
-        role: "generator" or "discriminator"; the generator is asked about fakes only.
-        Of fakes, `output.extras["latents"]` holds what they were made of.
+        role: "generator" or "discriminator"; for the generator there are only fakes. For fakes,
+        `output.extras["latents"]` holds their latents.
         """
         return {}
 
@@ -53,7 +53,7 @@ class Head(nn.Module):
         return type(self).loss is not Head.loss
 
     def generator_parameters(self) -> Iterable[nn.Parameter]:
-        """Return the parameters that move in the generator's turn as well as in the discriminator's."""
+        """Return the parameters that are updated in the generator's step as well as in the discriminator's."""
         return ()
 
 
@@ -62,9 +62,9 @@ class LinearHead(Head):
 
 
 class WeightedHead(Head):
-    """A head whose terms have a weight for each role.
+    """A head with a weight for each role.
 
-    discriminator_weight, generator_weight: factors on the head's terms in the two players' losses.
+    discriminator_weight, generator_weight: factors on the head's terms in the losses of the two roles.
     """
 
     def __init__(

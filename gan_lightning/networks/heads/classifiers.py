@@ -10,7 +10,7 @@ from gan_lightning.networks.heads.base import WeightedHead
 
 
 class AuxiliaryClassifierHead(WeightedHead):
-    """Both players want images to be told by their class. Odena et al. 2016, arXiv 1610.09585.
+    """AC-GAN: both roles minimise the cross-entropy of the class. Odena et al. 2016, arXiv 1610.09585.
 
     discriminator_weight, generator_weight: of the cross-entropies; WGAN-GP's are 1 and 0.1 (1704.00028).
     classify_fakes: whether the classifier learns from fakes as well, as in the paper.
@@ -32,7 +32,7 @@ class AuxiliaryClassifierHead(WeightedHead):
         self.classify_fakes = classify_fakes
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)`, and as extra "classes" the classifier's logits `(N, K)`."""
+        """Return the logits `(N,)`, and in extras "classes", the classifier's logits `(N, K)`."""
         output = super().forward(features)
         output.extras["classes"] = self.classifier(features)
         return output
@@ -45,9 +45,10 @@ class AuxiliaryClassifierHead(WeightedHead):
 
 
 class TwinAuxiliaryClassifierHead(AuxiliaryClassifierHead):
-    """A second classifier, of fakes only, whom the generator evades. Gong et al. 2019, arXiv 1907.02690.
+    """TAC-GAN: a second classifier is trained on fakes only, and the generator works against it. 1907.02690.
 
-    With both at their best, the generator's terms are KL(Q(y|x) || P(y|x)): no longer a reward for purity.
+    Gong et al. 2019. If both classifiers are optimal, the generator's terms are KL(Q(y|x) || P(y|x)), so samples that
+    are easy to classify are no longer favoured.
 
     classify_fakes: whether the first classifier learns from fakes as well.
     """
@@ -65,13 +66,13 @@ class TwinAuxiliaryClassifierHead(AuxiliaryClassifierHead):
         self.twin = nn.Linear(feature_dim, num_classes)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)`, and as extras "classes" and "twin" `(N, K)`."""
+        """Return the logits `(N,)`, and in extras "classes" and "twin" `(N, K)`."""
         output = super().forward(features)
         output.extras["twin"] = self.twin(features)
         return output
 
     def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
-        """Return the classifier's cross-entropy, and for fakes the twin's: minimised by D, maximised by G."""
+        """Return the classifier's cross-entropy, and for fakes the twin's, which D minimises and G maximises."""
         terms = super().terms(output, labels, role, real)
         if real:
             return terms
@@ -80,9 +81,9 @@ class TwinAuxiliaryClassifierHead(AuxiliaryClassifierHead):
 
 
 class DiscriminativeClassifierHead(WeightedHead):
-    """A classifier of 2K classes: each class real, and each class fake. Hou et al. 2022, arXiv 2107.10060.
+    """ADC-GAN: a classifier of 2K classes, K real and K fake ones. Hou et al. 2022, arXiv 2107.10060.
 
-    The generator raises the real class's log-probability over the fake one's.
+    The generator maximises the log-probability of the real class minus that of the fake class.
     """
 
     needs_labels = True
@@ -99,7 +100,7 @@ class DiscriminativeClassifierHead(WeightedHead):
         self.classifier = nn.Linear(feature_dim, 2 * num_classes)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)`, and as extra "classes" `(N, 2K)`: the K real classes, then the K fake ones."""
+        """Return the logits `(N,)`, and in extras "classes" `(N, 2K)`: the K real classes, then the K fake ones."""
         output = super().forward(features)
         output.extras["classes"] = self.classifier(features)
         return output

@@ -1,6 +1,6 @@
-"""Heads that pull images of one class together on a sphere and push classes apart: ContraGAN and ReACGAN.
+"""Contrastive heads: embeddings of one class are pulled together and classes pushed apart (ContraGAN, ReACGAN).
 
-Each process contrasts its own rows of the batch: with several processes the terms differ from one process's.
+Each process compares only its own rows of the batch, so with several processes the terms differ from those of one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from gan_lightning.networks.heads.base import WeightedHead
 
 
 class EmbeddingHead(WeightedHead):
-    """Base: an embedding of the image and a proxy of each class, all of length one.
+    """Base class: an embedding of the image and a proxy for each class, all of norm 1.
 
-    The discriminator's terms are of real images, the generator's of its own.
+    The discriminator's term is computed on real images, the generator's on fakes.
 
-    embedding_dim: of the sphere's space.
+    embedding_dim: dimension of the embeddings.
     """
 
     needs_labels = True
@@ -38,14 +38,14 @@ class EmbeddingHead(WeightedHead):
         self.proxies = nn.Embedding(num_classes, embedding_dim)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)`, and as extras "embeddings" and the labels' "proxies", unit rows `(N, E)`."""
+        """Return the logits `(N,)`, and in extras "embeddings" and the labels' "proxies", unit rows `(N, E)`."""
         output = super().forward(features)
         output.extras["embeddings"] = normalize(self.embed(features))
         output.extras["proxies"] = normalize(self.proxies(required(labels)))
         return output
 
     def terms(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
-        """Return the contrastive term of the role's own side."""
+        """Return the contrastive term: of real images for the discriminator, of fakes for the generator."""
         if role == "discriminator" and not real:
             return {}
         embeddings, proxies = output.extras["embeddings"], output.extras["proxies"]
@@ -53,14 +53,14 @@ class EmbeddingHead(WeightedHead):
             return {"contrastive": self.contrast(embeddings.float(), proxies.float(), required(labels))}
 
     def contrast(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar to minimise, of unit rows `(N, E)` and labels `(N,)`."""
+        """Return the scalar to minimise, from unit rows `(N, E)` and labels `(N,)`."""
         raise NotImplementedError
 
 
 class ContraHead(EmbeddingHead):
     """ContraGAN's conditional contrastive loss, 2C. Kang and Park 2020, arXiv 2006.12681.
 
-    temperature: of the similarities; 1 in the paper, as are both weights.
+    temperature: divides the similarities. The paper has 1 for it and for both weights.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class ContraHead(EmbeddingHead):
 class ReACHead(EmbeddingHead):
     """ReACGAN's data-to-data cross-entropy, D2D-CE. Kang et al. 2021, arXiv 2111.01118.
 
-    margin: m_p: similarities above it to the own proxy are good enough, and below 1 - m_p to other classes' images.
-    temperature, weights: the paper's for CIFAR-10.
+    margin: m_p. A similarity to the own proxy above m_p adds no loss, nor one to other classes' images below 1 - m_p.
+    temperature, weights: defaults are the paper's for CIFAR-10.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""InfoGAN's head: Q reads the codes back from the fakes."""
+"""InfoGAN's head: Q predicts the codes from the fakes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gan_lightning.networks.heads.base import WeightedHead
 
 
 class InfoHead(WeightedHead):
-    """Both players want Q(c | G(z, c)) to be high: a lower bound of the information on c. Chen et al. 2016, 1606.03657.
+    """Both roles maximise log Q(c | G(z, c)), a lower bound of the mutual information. Chen et al. 2016, 1606.03657.
 
-    Q shares the trunk; its own layers, linear-batch norm-leaky ReLU-linear, move in both players' turns.
+    Q shares the backbone. Its own layers (linear, batch norm, leaky ReLU, linear) are updated in both roles' steps.
 
-    categories, continuous: the codes, see LatentCodes; they replace the last of the generator's latents.
-    width: of Q's hidden layer, 128 as in the authors' MNIST network.
-    fixed_std: continuous codes are told with unit standard deviation; else Q predicts that as well.
+    categories, continuous: the codes, see LatentCodes; they are the last of the generator's latents.
+    width: of Q's hidden layer; 128 in the authors' MNIST network.
+    fixed_std: whether Q's distribution of continuous codes has standard deviation 1; else Q predicts it.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class InfoHead(WeightedHead):
         if real:
             return {}
         answers = self.q(output.features)
-        values = self.codes.read(output.extras["latents"].detach())  # LOGAN's latents have a graph
+        values = self.codes.read(output.extras["latents"].detach())  # optimized latents (LOGAN) have a graph
         discrete, free = len(self.codes.categories), self.codes.continuous
         terms = {}
         if discrete:

@@ -13,7 +13,7 @@ from gan_lightning.networks.heads.base import Head
 class ProjectionHead(Head):
     """D(x, y) = linear(features) + <embedding of y, features>.
 
-    Miyato and Koyama 2018, arXiv 1802.05637. The embedding starts at zero, so that D starts blind to labels.
+    Miyato and Koyama 2018, arXiv 1802.05637. The embedding starts at zero, so that D ignores labels at first.
     """
 
     needs_labels = True
@@ -24,14 +24,14 @@ class ProjectionHead(Head):
         nn.init.zeros_(self.embedding.weight)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)` of real and of class `labels` against not."""
+        """Return the logits `(N,)` for "real and of class `labels`"."""
         output = super().forward(features)
         output.logits = output.logits + (self.embedding(required(labels)) * features).sum(1)
         return output
 
 
 class MultiHead(Head):
-    """One logit for each class, of which the label's is taken: K discriminators on one trunk.
+    """One logit for each class; that of the label is used. In effect K discriminators share a backbone.
 
     Mescheder et al. 2018, arXiv 1801.04406; Liu et al. 2019 (FUNIT), arXiv 1905.01723.
     """
@@ -48,10 +48,10 @@ class MultiHead(Head):
 
 
 class MultiHingeHead(Head):
-    """A classifier of K classes and "fake", trained by Crammer and Singer's hinge alone. Kavalerov et al. 2019.
+    """A classifier of K classes and "fake", trained only by Crammer and Singer's hinge. Kavalerov et al. 2019.
 
-    arXiv 1912.04216. The discriminator: real images to their class, fakes to "fake"; the generator: fakes to the class
-    that they were asked for. The logits, which regularisers and logs read, are score(label) - score(fake).
+    arXiv 1912.04216. The discriminator assigns real images to their class and fakes to "fake". The generator wants
+    fakes to be assigned to their label. The logits, used by regularisers and logs, are score(label) - score(fake).
     """
 
     needs_labels, plays_alone = True, True
@@ -60,13 +60,13 @@ class MultiHingeHead(Head):
         super().__init__(feature_dim, num_classes, bias, outputs=num_classes + 1)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N,)`, and as extra "scores" those of all classes `(N, K + 1)`, "fake" last."""
+        """Return the logits `(N,)`, and in extras "scores", those of all classes `(N, K + 1)`, "fake" last."""
         scores = self.linear(features)
         own = scores.gather(1, required(labels)[:, None]).squeeze(1)
         return DiscriminatorOutput(own - scores[:, -1], features, {"scores": scores})
 
     def loss(self, output: DiscriminatorOutput, labels: Tensor | None, role: str, real: bool) -> dict[str, Tensor]:
-        """Return the hinge loss of the class that `role` wants these images to have."""
+        """Return the hinge loss for the class to which `role` wants these images to be assigned."""
         scores, wanted = output.extras["scores"], required(labels)
         if role == "discriminator" and not real:
             wanted = torch.full_like(wanted, scores.shape[1] - 1)

@@ -8,11 +8,11 @@ from torch.nn.functional import max_pool2d
 
 
 class SelfAttention(nn.Module):
-    """y = x + gamma * out(values attended to), `(N, C, H, W)` -> the same; gamma is 0 at first, so y = x.
+    """y = x + gamma * out(attention-weighted values), `(N, C, H, W)`; gamma starts at 0, so that y = x.
 
     1.25 C^2 + 1 parameters: queries and keys have C/8 channels, values C/2.
 
-    pooled: keys and values are 2x2 max-pooled, as in the authors' code; a quarter of the memory.
+    pooled: keys and values are 2x2 max-pooled, as in the authors' code; this needs a quarter of the memory.
     """
 
     def __init__(self, channels: int, pooled: bool = True) -> None:
@@ -26,13 +26,13 @@ class SelfAttention(nn.Module):
         self.pooled = pooled
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the map `(N, C, H, W)` with what its positions gathered from each other."""
+        """Return the map `(N, C, H, W)` plus the attention's output."""
         values = self._positions(self.value(inputs))
         gathered = (self.weights(inputs) @ values).mT.unflatten(2, inputs.shape[2:])
         return inputs + self.gamma * self.out(gathered)
 
     def weights(self, inputs: Tensor) -> Tensor:
-        """Return how much each position attends to each other, `(N, HW, keys)`, rows sum to 1."""
+        """Return the attention weights `(N, HW, keys)`; rows sum to 1."""
         queries = self.query(inputs).flatten(2).mT
         return (queries @ self._positions(self.key(inputs)).mT).softmax(2)
 

@@ -1,7 +1,7 @@
-"""Equalised learning rate: weights are stored with unit variance and scaled as they are used.
+"""Equalised learning rate: weights are stored with unit variance and scaled when they are used.
 
-Karras et al. 2017, arXiv 1710.10196: so Adam's steps, which do not know a gradient's size, have the same relative size
-in every layer. With `gain` 1 the output of independent inputs of unit variance has unit variance.
+Karras et al. 2017, arXiv 1710.10196: Adam's steps do not depend on the size of gradients, so they then have the same
+relative size in every layer. With `gain` 1 the output of independent inputs of unit variance has unit variance.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-HE = math.sqrt(2)  # the gain that makes up for a rectifier
+HE = math.sqrt(2)  # the gain that compensates a rectifier
 
 
 class EqualisedLinear(nn.Module):
     """Linear layer with weights N(0, 1) times gain / sqrt(inputs).
 
-    lr_multiplier: the layer learns this many times as fast; its start does not change.
+    lr_multiplier: factor on the layer's learning rate; the initial output does not change.
     bias_value: the bias at the start.
     """
 
@@ -67,9 +67,9 @@ class EqualisedConv2d(nn.Module):
 
 
 def equalise_head(head: nn.Module) -> None:
-    """Give the layers that read the features, which their backbone scales by 1 / sqrt(features), weights N(0, 1).
+    """Draw the weights of the head's layers that take the features from N(0, 1); the backbone scales by 1 / sqrt(F).
 
-    They are the first linear layer of each of the head's parts; what comes later in a part reads inputs of unit size.
+    These layers are the first linear layer in each part of the head. Later layers have inputs of unit size.
     """
     for part in head.children():
         first = next((layer for layer in part.modules() if isinstance(layer, nn.Linear)), None)

@@ -1,4 +1,4 @@
-"""Which layers have weights to initialise or to normalise, and how their first weights are drawn."""
+"""Finds the layers whose weights are initialised or normalised, and initialises them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def weighted_layers(network: nn.Module, skip: tuple[type[nn.Module], ...] = ()) 
 def initialise(network: nn.Module, scheme: str = "glorot", skip: tuple[type[nn.Module], ...] = ()) -> None:
     """Draw the weights and zero the biases of convolutions, linear layers and embeddings outside of `skip`.
 
-    scheme: "glorot", uniform, with gain sqrt(2) on 3x3 convolutions, as WGAN-GP and SNGAN have it; or "orthogonal",
-        as BigGAN has it.
+    scheme: "glorot", uniform, with gain sqrt(2) on 3x3 convolutions (WGAN-GP, SNGAN); or "orthogonal" (BigGAN).
     """
     if scheme not in ("glorot", "orthogonal"):
         raise UserError(f"initialisation={scheme} is not known: choose glorot or orthogonal.")

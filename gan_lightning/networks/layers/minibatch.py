@@ -10,7 +10,7 @@ from gan_lightning.networks.base import BatchSize
 
 
 def minibatch_stddev(group_size: int) -> nn.Module:
-    """Return the layer, or for groups of 0 one that appends nothing; raise UserError below."""
+    """Return the layer, or a layer that appends nothing if `group_size` is 0; UserError if it is negative."""
     check_range("model.discriminator.backbone", 0, group_size=group_size)
     return MinibatchStddev(group_size) if group_size else nn.Identity()
 
@@ -18,11 +18,12 @@ def minibatch_stddev(group_size: int) -> nn.Module:
 class MinibatchStddev(nn.Module):
     """Append the mean standard deviation over a group of samples as further maps.
 
-    Karras et al. 2017, arXiv 1710.10196. Groups are strided, so that sample i shares one with i + N / group_size. A
-    batch that does not divide forms the next smaller groups that do. With several processes each groups its own rows.
+    Karras et al. 2017, arXiv 1710.10196. Groups are strided: sample i is in one group with i + N / group_size. If the
+    batch is not divisible by the group size, the next smaller size that divides it is used. With several processes,
+    each groups its own rows.
 
     group_size: samples in a group.
-    channels: of the input make as many equal parts and append a map for each.
+    channels: the input's channels are split in this many equal parts, and a map is appended for each.
     """
 
     def __init__(self, group_size: int = 4, channels: int = 1) -> None:
@@ -30,7 +31,7 @@ class MinibatchStddev(nn.Module):
         self.group_size, self.channels = group_size, channels
 
     def check_batch(self, batch: BatchSize) -> None:
-        """Raise UserError for samples that make no groups: their standard deviation would say nothing."""
+        """Raise UserError for numbers of samples that form no groups, since the standard deviation would be 0."""
         if self.group_size == 1 or any(batch.rows % group == 0 for group in range(2, self.group_size + 1)):
             return
         raise UserError(

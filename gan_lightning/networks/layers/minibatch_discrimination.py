@@ -17,9 +17,9 @@ from gan_lightning.networks.layers.spectral import full_precision
 class MinibatchDiscrimination(nn.Module):
     """o_b(i) = sum over j != i of exp(-|M_ib - M_jb|_1), M_i = T f_i: `(N, features)` -> `(N, kernels)`.
 
-    Identical samples give N - 1. The batch is that of one process, or of one piece of an accumulated batch.
+    Identical samples give N - 1. N is the batch of one process, or of one accumulation step.
 
-    kernels: how many o_b.
+    kernels: number of o_b.
     kernel_dim: numbers in each M_ib.
     """
 
@@ -37,12 +37,12 @@ class MinibatchDiscrimination(nn.Module):
 
 
 class WithMinibatchDiscrimination(Backbone):
-    """Any backbone, its features followed by those of minibatch discrimination, at the size of the backbone's own.
+    """Any backbone; minibatch discrimination is appended to its features, at the same scale.
 
-    Backbones differ in the size of their features by a factor of a thousand, and N differs by run. So the features
-    enter at a root mean square of one over the whole batch, where their spread still counts: that of a collapsed batch
-    stays small. And each closeness comes out as the mean over the others, less a half, times that root mean square:
-    half of it for identical samples, minus half of it for those that are far apart.
+    The features of different backbones differ in scale by a factor of a thousand, and N differs between runs. So the
+    features are divided by their root mean square over the whole batch; a collapsed batch still has a small spread.
+    Each o_b becomes the mean over the other samples, minus 1/2, times this root mean square: plus half of it for
+    identical samples, minus half of it for samples that are far apart.
     """
 
     def __init__(self, backbone: Backbone, kernels: int = 100, kernel_dim: int = 5) -> None:
@@ -54,13 +54,13 @@ class WithMinibatchDiscrimination(Backbone):
 
     @property
     def takes_condition(self) -> bool:  # type: ignore[override]
-        """Whether the backbone looks at what the images should go with."""
+        """Whether the backbone uses a condition."""
         return self.backbone.takes_condition
 
     def forward(self, images: Tensor, *condition: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images."""
         features = self.backbone(images, *condition)
-        with full_precision(features.device):  # what differs between similar features is lost in half precision
+        with full_precision(features.device):  # half precision loses the differences of similar features
             values = features.float()
             size = (values.square().mean() + 1e-12).sqrt()
             closeness = self.closeness(values / size) / max(len(values) - 1, 1)
@@ -68,7 +68,7 @@ class WithMinibatchDiscrimination(Backbone):
         return torch.cat([features, closeness.to(features.dtype)], dim=1)
 
     def stages(self) -> list[list[nn.Module]]:
-        """Return those of the backbone, then the features' own."""
+        """Return the backbone's stages, then the minibatch layer's."""
         return [*self.backbone.stages(), [self.closeness]]
 
     def initialise_head(self, head: nn.Module) -> None:

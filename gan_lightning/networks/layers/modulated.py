@@ -1,4 +1,4 @@
-"""Convolutions whose input channels are scaled by a style, each sample's own. Karras et al. 2019, arXiv 1912.04958."""
+"""Convolutions whose input channels are scaled by each sample's style. Karras et al. 2019, arXiv 1912.04958."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ def demodulation(weight: Tensor, scales: Tensor) -> Tensor:
 
 
 class ModulatedConv2d(nn.Module):
-    """Scale the input channels by a style, convolve, and bring the output back to unit variance.
+    """Scale the input channels by a style, convolve, and normalise the output to unit variance.
 
-    Scaling the images before and after is the same as scaling each sample's filters, in far less memory.
+    The feature maps are scaled before and after the convolution. This equals scaling each sample's filters and needs
+    far less memory.
 
     demodulate: divide by the scaled filters' norms.
-    upsample: twice the size, by a transposed convolution and a low-pass filter.
+    upsample: double the size by a transposed convolution and a low-pass filter.
     """
 
     def __init__(

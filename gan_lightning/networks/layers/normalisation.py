@@ -1,4 +1,4 @@
-"""Normalisations that take a condition, and what carries the condition to them."""
+"""Conditional normalisation, and a sequence of layers that passes the condition on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gan_lightning.errors import UserError
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm with gain 1 + W c and shift V c of each sample's condition c; at first W = V = 0: plain batch norm.
+    """Batch norm with gain 1 + W c and shift V c for condition c; W = V = 0 at first, so plain batch norm.
 
-    De Vries et al. 2017, arXiv 1707.00683; for classes Dumoulin et al. 2016, arXiv 1610.07629. With one-hot classes as
-    the condition, W and V are tables of each class's gain and shift.
+    De Vries et al. 2017, arXiv 1707.00683; for classes Dumoulin et al. 2016, arXiv 1610.07629. If the condition is a
+    one-hot class, W and V are tables of gains and shifts for each class.
     """
 
     takes_condition: ClassVar[bool] = True
@@ -33,12 +33,12 @@ class ConditionalBatchNorm2d(nn.Module):
 
 
 def batch_norm(channels: int, condition_dim: int = 0) -> nn.Module:
-    """Return batch norm, conditional where the condition has a dimension."""
+    """Return batch norm, conditional if the condition's dimension is not 0."""
     return ConditionalBatchNorm2d(channels, condition_dim) if condition_dim else nn.BatchNorm2d(channels)
 
 
 class ConditionalSequential(nn.Sequential):
-    """Layers in a row; those with `takes_condition` get the condition beside their input."""
+    """Like nn.Sequential; layers with `takes_condition` also get the condition."""
 
     takes_condition: ClassVar[bool] = True
 
@@ -50,7 +50,7 @@ class ConditionalSequential(nn.Sequential):
 
 
 def condition_dim(conditioning: str, num_classes: int) -> int:
-    """Return the dimension of what conditional norms take: the one-hot classes', or 0 where labels enter elsewhere."""
+    """Return the dimension of the conditional norms' condition: num_classes, or 0 if labels enter elsewhere."""
     if conditioning not in ("concat", "batch_norm"):
         raise UserError(f"conditioning={conditioning} is not known to the generator: choose concat or batch_norm.")
     return num_classes if conditioning == "batch_norm" else 0

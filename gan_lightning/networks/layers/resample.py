@@ -13,19 +13,19 @@ WIDE_BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # StyleGAN2
 
 
 def nearest_upsample(images: Tensor, factor: int = 2) -> Tensor:
-    """Repeat each pixel `factor` times both ways."""
+    """Repeat each pixel `factor` times in both directions."""
     return images if factor == 1 else functional.interpolate(images, scale_factor=float(factor), mode="nearest")
 
 
 def average_pool(images: Tensor, factor: int = 2) -> Tensor:
-    """Average `factor` x `factor` pixels."""
+    """Average blocks of `factor` x `factor` pixels."""
     return images if factor == 1 else functional.avg_pool2d(images, factor)
 
 
 class Filter(nn.Module):
-    """A separable low-pass filter on each channel, zeros around the image; its taps sum to 1.
+    """A separable low-pass filter on each channel, with zero padding; its taps sum to 1.
 
-    padding: zeros on the left and top, and on the right and bottom.
+    padding: zeros at the left and top, and at the right and bottom.
     gain: factor on the result.
     """
 
@@ -51,14 +51,14 @@ class Filter(nn.Module):
 
 
 class Blur(Filter):
-    """A filter of an odd number of taps that keeps the image's size."""
+    """A filter with an odd number of taps that keeps the image's size."""
 
     def __init__(self, taps: Sequence[float] = BINOMIAL) -> None:
         super().__init__(taps, (len(taps) // 2, len(taps) // 2))
 
 
 class Upsample(Filter):
-    """Twice the size: zeros between the pixels, then a filter of four taps (Karras et al. 2019, arXiv 1912.04958)."""
+    """Double the size: zeros between the pixels, then a filter of four taps (Karras et al. 2019, arXiv 1912.04958)."""
 
     def __init__(self, taps: Sequence[float] = WIDE_BINOMIAL) -> None:
         super().__init__(taps, gain=4.0)
@@ -69,7 +69,7 @@ class Upsample(Filter):
 
 
 class Downsample(Filter):
-    """Half the size: a filter of four taps, then every other pixel."""
+    """Halve the size: a filter of four taps, then every second pixel."""
 
     def __init__(self, taps: Sequence[float] = WIDE_BINOMIAL) -> None:
         super().__init__(taps)

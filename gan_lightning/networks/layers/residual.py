@@ -1,7 +1,7 @@
-"""Residual blocks of the WGAN-GP, SNGAN, SAGAN and BigGAN networks, and how wide they are at which image size.
+"""Residual blocks of the WGAN-GP, SNGAN, SAGAN and BigGAN networks, and their numbers of channels by image size.
 
 All blocks are pre-activated. A 1x1 convolution commutes with nearest upsampling and with average pooling, so the
-shortcuts convolve on the small side of the two.
+shortcuts convolve at the smaller of the two sizes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm
 
 SIZES = (16, 32, 48, 64, 96, 128, 192, 256)
-GENERATOR_MULTIPLES = {  # by the number of doublings; that of SNGAN at 48, 64, 128 pixels and of BigGAN at 256
+GENERATOR_MULTIPLES = {  # by the number of doublings; as in SNGAN at 48, 64 and 128 pixels and in BigGAN at 256
     3: (8, 4, 2, 1),
     4: (16, 8, 4, 2, 1),
     5: (16, 16, 8, 4, 2, 1),
@@ -23,7 +23,7 @@ GENERATOR_MULTIPLES = {  # by the number of doublings; that of SNGAN at 48, 64, 
 
 
 def doublings(image_size: int, network: str) -> tuple[int, int]:
-    """Return the side of the first feature map (4 or 6 pixels) and how often it doubles to `image_size`."""
+    """Return the side of the first feature map (4 or 6 pixels) and the number of doublings to `image_size`."""
     if image_size not in SIZES:
         nearest = min(SIZES, key=lambda size: abs(size - int(image_size)))
         raise UserError(
@@ -37,8 +37,8 @@ def doublings(image_size: int, network: str) -> tuple[int, int]:
 def generator_widths(image_size: int, width: int, layout: str, network: str) -> list[int]:
     """Return the channels of the generator's feature maps, from the smallest to the image's size.
 
-    layout: "doubling": 4 * width throughout up to 32 pixels, from 48 on doubling towards the smallest map from width
-        to 16 * width (SNGAN, SAGAN, BigGAN); "constant": width throughout (WGAN-GP).
+    layout: "doubling" (SNGAN, SAGAN, BigGAN): for images up to 32 pixels 4 * width in all maps; from 48 pixels on, from
+        16 * width in the smallest map down to width. "constant" (WGAN-GP): width in all maps.
     """
     _, times = doublings(image_size, network)
     if _is_constant(layout, image_size):
@@ -47,9 +47,10 @@ def generator_widths(image_size: int, width: int, layout: str, network: str) -> 
 
 
 def discriminator_widths(image_size: int, width: int, layout: str, network: str) -> tuple[list[int], list[bool]]:
-    """Return each block's output channels, and whether it halves the map.
+    """Return for each block its output channels and whether it halves the size.
 
-    layout: as above, with 2 * width up to 32 pixels; there the map halves to 8x8, else to 4x4 (or 3x3), and then stays.
+    layout: as for generator_widths, but 2 * width for images up to 32 pixels. Their maps are halved to 8x8, those of
+        larger images to 4x4 (or 3x3); later blocks keep the size.
     """
     start, times = doublings(image_size, network)
     if _is_constant(layout, image_size):
@@ -66,9 +67,9 @@ def _is_constant(layout: str, image_size: int) -> bool:
 
 
 def attention_size(attention: int | None, image_size: int) -> int | None:
-    """Return the side of the map that attends to itself: the largest of at most `attention` pixels and half the image.
+    """Return the side of the map with self-attention: the largest of at most `attention` pixels and half the image.
 
-    None where none does. Raises UserError where `attention` is smaller than all maps.
+    None without attention. Raises UserError if `attention` is smaller than all maps.
     """
     if attention is None:
         return None
@@ -80,9 +81,9 @@ def attention_size(attention: int | None, image_size: int) -> int | None:
 
 
 class GeneratorBlock(nn.Module):
-    """norm-ReLU-double-conv-norm-ReLU-conv beside 1x1-double: `(N, inputs, H, W)` -> `(N, outputs, 2H, 2W)`.
+    """norm-ReLU-double-conv-norm-ReLU-conv plus 1x1-double: `(N, inputs, H, W)` -> `(N, outputs, 2H, 2W)`.
 
-    condition_dim: of the conditions `(N, condition_dim)` that the norms take; 0 for plain batch norm.
+    condition_dim: dimension of the norms' conditions `(N, condition_dim)`; 0 for plain batch norm.
     """
 
     takes_condition: ClassVar[bool] = True
@@ -101,15 +102,15 @@ class GeneratorBlock(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2))
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return the doubled map."""
+        """Return the map at twice the size."""
         return self.residual(inputs, condition) + self.shortcut(inputs)
 
 
 class DiscriminatorBlock(nn.Module):
-    """ReLU-conv-ReLU-conv-halve beside halve-1x1: `(N, inputs, H, W)` -> `(N, outputs, H/2, W/2)`.
+    """ReLU-conv-ReLU-conv-halve plus halve-1x1: `(N, inputs, H, W)` -> `(N, outputs, H/2, W/2)`.
 
-    halve: whether the map halves.
-    first: takes the image itself, so no ReLU before it.
+    halve: whether the size is halved.
+    first: the input is the image, so there is no ReLU before it.
     wide: the hidden map has as many channels as the output (SAGAN, BigGAN), else as the input (SNGAN).
     """
 

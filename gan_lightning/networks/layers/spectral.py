@@ -11,15 +11,15 @@ from torch.nn.utils import parametrize
 
 from gan_lightning.networks.layers.initialisation import weighted_layers
 
-WARM_UP = 15  # power iterations before the first forward, so that sigma is no guess then
+WARM_UP = 15  # power iterations before the first forward, so that sigma is accurate from the start
 
 
 class SpectralNorm(nn.Module):
-    """Parametrisation weight -> weight / sigma, sigma the largest singular value of the weight as a matrix.
+    """Parametrisation weight -> weight / sigma; sigma is the largest singular value of the weight as a matrix.
 
-    The matrix of a convolution is (out, in * kh * kw). A forward in training mode moves the estimate `u` of the first
-    left singular vector, a buffer, by `n_power_iterations`; one in evaluation mode iterates as well but stores nothing.
-    u and v carry no gradient, sigma does.
+    The matrix of a convolution is (out, in * kh * kw). The buffer `u` estimates the first left singular vector. A
+    forward in training mode updates it by `n_power_iterations`; in evaluation mode it iterates too but does not store
+    the result. u and v have no gradient, sigma has one.
 
     dim: the output dimension of the weight, 1 for transposed convolutions.
     """
@@ -31,7 +31,7 @@ class SpectralNorm(nn.Module):
         self.n_power_iterations, self.dim = n_power_iterations, dim
         matrix = self._matrix(weight.detach())
         self.register_buffer("u", normalize(torch.randn_like(matrix[:, 0]), dim=0))
-        if not weight.is_meta:  # there it is slow, and there is nothing to find
+        if not weight.is_meta:  # on the meta device it is slow and has no values
             self.u.copy_(self._iterate(matrix, WARM_UP)[0])
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor, times: int) -> tuple[Tensor, Tensor]:
-        """Return new u `(out,)` and v `(in,)`; new tensors, since an earlier forward's backward still needs the old."""
+        """Return u `(out,)` and v `(in,)` as new tensors: the backward of an earlier forward needs the old ones."""
         u = self.u
         for _ in range(times):
             v = normalize(matrix.mT @ u, dim=0)
@@ -70,7 +70,7 @@ def spectral_norm(module: nn.Module, n_power_iterations: int = 1) -> nn.Module:
 
 
 def spectrally_normalise(network: nn.Module, skip: tuple[type[nn.Module], ...] = ()) -> nn.Module:
-    """Normalise all convolutions, linear layers and embeddings of `network` in place, but for those inside `skip`."""
+    """Normalise all convolutions, linear layers and embeddings of `network` in place, except those inside `skip`."""
     for layer in list(weighted_layers(network, skip)):
         if not parametrize.is_parametrized(layer, "weight"):
             spectral_norm(layer)
@@ -78,7 +78,7 @@ def spectrally_normalise(network: nn.Module, skip: tuple[type[nn.Module], ...] =
 
 
 def normalise_head(head: nn.Module) -> None:
-    """Normalise a head that is drawn, but for its embeddings: those may be zero, and a matrix of zeros has no norm."""
+    """Normalise an initialised head, except embeddings: they may be zero, which cannot be normalised."""
     for layer in weighted_layers(head):
         if isinstance(layer, nn.Embedding):
             nn.init.normal_(layer.weight)
@@ -86,5 +86,5 @@ def normalise_head(head: nn.Module) -> None:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Switch autocast off: it would take matrix-vector products, and so sigma, to half precision."""
+    """Switch autocast off; otherwise sigma would be computed in half precision."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
