@@ -1,8 +1,9 @@
 """This checkout's training step against another's, in alternating processes: python versions.py OTHER [--pairs 12]
 
 OTHER: the folder of another checkout, such as that of a former commit. Each process trains DCGAN (32x32, batch 64) and
-an MLP on points (batch 512) with the library of one checkout and tells its median time of a step and its peak memory. Times are CPU seconds of one thread,
-so that other programs on the machine count little. A ratio is the median over the pairs, ours to theirs; the interval has 95% or more of the medians of such pairs.
+an MLP on points (batch 512) with the library of one checkout. It tells its median time of a step and its peak memory.
+Times are CPU seconds of one thread, so that other programs on the machine count little. A ratio is the median over the
+pairs, ours to theirs; the interval has 95% or more of the medians of such pairs.
 """
 
 from __future__ import annotations

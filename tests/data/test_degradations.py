@@ -143,7 +143,7 @@ def played(task: Degradation | None, data: Any, **options: Any) -> list[dict[str
     torch.manual_seed(0)
     critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 1))
     game = Translation(DCGANGenerator(8, 3, width=4), critic, ema_kimg=None, seed=5, **options)
-    game.task = task
+    game.task, game.takes_source = task, task is not None
     fit(game, data, batches=2)
     return game.seen
 
