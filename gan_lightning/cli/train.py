@@ -68,8 +68,8 @@ def _quiet_lightning() -> None:
     """Show only Lightning's warnings, and of these only those that concern a GAN."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (".*isinstance.treespec.*", ".*does not have many workers.*", ".*ended before the epoch ended.*"):
-        warnings.filterwarnings("ignore", text)
+    for text in ("isinstance.treespec", "not have many workers", "ended before the epoch ended", "module.s. in eval mode"):
+        warnings.filterwarnings("ignore", f".*{text}.*")
 
 
 def _settled(config: DictConfig) -> DictConfig:

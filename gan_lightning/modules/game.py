@@ -133,7 +133,7 @@ class Game(Record):
     def keep_averages(self) -> None:
         """Create the moving averages of the networks in `averaged`; call it at the end of a constructor."""
         for name in self.averaged:
-            self.register_module(f"{name}_ema", frozen_copy(self.networks()[name]) if self.options.ema_kimg else None)
+            self.register_module(f"{name}_ema", frozen_copy(getattr(self, name)) if self.options.ema_kimg else None)
 
     def begin_with(self, tensors: Mapping[str, Tensor]) -> list[str]:
         """Load the tensors that fit; return sentences that say what was loaded and what was not.
@@ -172,15 +172,22 @@ class Game(Record):
     def configure_optimizers(self) -> list[Optimizer]:
         """Build the players and return their optimisers."""
         self.to(memory_format=self.options.memory_format)
-        for network in self.networks().values():
-            network.requires_grad_(True)
+        for module in [*self.networks().values(), *self.frozen]:
+            module.requires_grad_(False)  # also what nobody moves: its gradients would only pile up
         for module in self.frozen:
-            module.requires_grad_(False).eval()
+            module.eval()
         for name, parameters in self.trained().items():
             self.players[name] = self._player(name, parameters)
         return [player.optimizer for player in self.players.values()]
 
     def _player(self, name: str, parameters: list[nn.Parameter]) -> Player:
+        if not parameters:
+            raise UserError(
+                f"Player {name} has nothing to move, all of its parameters are frozen: freeze less, or leave it out of "
+                "the game."
+            )
+        for parameter in parameters:
+            parameter.requires_grad_(True)
         optimizer = self.optimizer_factories.get(name, ADAM)(parameters)
         penalties = [p for duel, role in self._roles(name) for p in duel.penalties(role).values()]
         correct_for_lazy_steps(optimizer, [p.every for p in penalties if p.every > 1])
