@@ -68,7 +68,7 @@ def _quiet_lightning() -> None:
     """Show only Lightning's warnings, and of these only those that concern a GAN."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for text in ("isinstance.treespec", "not have many workers", "ended before the epoch ended", "module.s. in eval mode"):
+    for text in ("isinstance.treespec", "not have many workers", "ended before the epoch", "module.s. in eval mode"):
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 

@@ -188,7 +188,8 @@ class DuelValues:
 
     def _wanted(self, which: str) -> bool:
         """Return whether a penalty of this turn needs gradients of the shared logits with respect to these images."""
-        return self.duel.named(which) in self.step.turn.differentiates and not self.step.low_precision
+        wanted = self.duel.named(which) in self.step.turn.differentiates
+        return wanted and self.step.is_exact(self.discriminator)
 
     def _leaf(self, images: Tensor, which: str) -> Tensor:
         if not self._wanted(which) or images.requires_grad:

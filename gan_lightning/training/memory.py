@@ -24,6 +24,7 @@ class Networks:
     def __init__(self) -> None:
         self._own: dict[Any, Parameters] = {}
         self._answers: dict[tuple[Any, Parameters], bool] = {}
+        self._compiled: dict[Any, bool] = {}
 
     def has(self, network: Any, parameters: Parameters) -> bool:
         """Return whether `network` has any of `parameters`; a plain function has none."""
@@ -31,6 +32,13 @@ class Networks:
         if question not in self._answers:
             self._answers[question] = not parameters.isdisjoint(self._parameters(network))
         return self._answers[question]
+
+    def compiled(self, network: Any) -> bool:
+        """Return whether `network`, or a part of it, was compiled in place."""
+        if network not in self._compiled:
+            parts = network.modules() if isinstance(network, nn.Module) else ()
+            self._compiled[network] = any(getattr(part, "_compiled_call_impl", None) is not None for part in parts)
+        return self._compiled[network]
 
     def _parameters(self, network: Any) -> Parameters:
         if network not in self._own:

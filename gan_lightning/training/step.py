@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -177,13 +178,27 @@ class Step:
             )
         if not exact and copies is None:
             return (network if method == "forward" else getattr(network, method))(*given, **options)
-        with torch.autocast(self.device.type, enabled=False):
+        with self._exactly(network):
             floats = tuple(map(_single, given))
             options = {name: _single(value) for name, value in options.items()}
             if copies is None:
-                return getattr(network, method, network)(*floats, **options)  # the plain forward, without the compiler
+                return getattr(network, method, network)(*floats, **options)
             named = {f"network.{name}": value for name, value in copies.items()}
-            return torch.func.functional_call(_Uncompiled(network, method), named, floats, options)
+            return torch.func.functional_call(_Method(network, method), named, floats, options)
+
+    def is_exact(self, network: Any) -> bool:
+        """Return whether also a plain forward of `network` is fit for a double backward."""
+        return not self.low_precision and not self.memory.networks.compiled(network)
+
+    @contextmanager
+    def _exactly(self, network: Any) -> Iterator[None]:
+        """Run `network` in single precision at least, and past any compiler, which knows no double backward."""
+        with torch.autocast(self.device.type, enabled=False):
+            if not self.memory.networks.compiled(network):
+                yield
+            else:
+                with torch.compiler.set_stance("force_eager"):
+                    yield
 
     def value(self, name: str, make: Callable[[], T], this_turn: bool = False) -> T:
         """Return the value called `name`, computed once; see Memory."""
@@ -242,7 +257,7 @@ class Step:
         return twin
 
 
-class _Uncompiled(nn.Module):
+class _Method(nn.Module):
     """A network's method as a module, so that `functional_call` can replace its parameters."""
 
     def __init__(self, network: nn.Module, method: str) -> None:
