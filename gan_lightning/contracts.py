@@ -8,7 +8,7 @@ protocols, so that parts import no training code.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_lightning.networks.base import DiscriminatorOutput
 from gan_lightning.streams import Draw
 
+T = TypeVar("T")
 Role = Literal["generator", "discriminator"]
 ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
@@ -120,6 +121,13 @@ class DuelStep(Draw, Protocol):
 
     def run(self, network: Any, *inputs: Any, exact: bool = False, method: str = "forward", **options: Any) -> Any:
         """Run any network, or a method of it. exact: in float32 and not compiled, as a double backward needs it."""
+        ...
+
+    def value(self, name: str, make: Callable[[], T], this_turn: bool = False) -> T:
+        """Return the duel's value called `name`, computed once for all parts, and again after a network of it moved.
+
+        this_turn: it differs from turn to turn, as augmented images do.
+        """
         ...
 
     def fresh_latents(self, purpose: str) -> Tensor:

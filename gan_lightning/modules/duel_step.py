@@ -36,7 +36,7 @@ class DuelValues:
     def real(self) -> Tensor:
         """Real images, or APA's replacements; a leaf tensor if a penalty needs their gradient."""
         augment = self.duel.augment
-        images = self.batch_images if augment is None else self._value("real", partial(augment.real, self))
+        images = self.batch_images if augment is None else self.value("real", partial(augment.real, self))
         return self._leaf(images, "real")
 
     @property
@@ -58,25 +58,25 @@ class DuelValues:
     @property
     def drawn_latents(self) -> Tensor:
         """Latents as drawn, before latent optimisation."""
-        return self._value("drawn latents", partial(self.fresh_latents, "latents"))
+        return self.value("drawn latents", partial(self.fresh_latents, "latents"))
 
     @property
     def latents(self) -> Tensor:
         """Latents as input of the generator."""
         optimize = self.duel.latent_optimization is not None
-        return self._value("latents", self._optimize_latents) if optimize else self.drawn_latents
+        return self.value("latents", self._optimize_latents) if optimize else self.drawn_latents
 
     @property
     def fake_labels(self) -> Tensor | None:
         """Classes of the fakes: uniformly drawn, or those of the real images if the loss pairs real and fake."""
         if not self._generator_is_conditional or (self.duel.loss.needs_real and self.labels is not None):
             return self.labels
-        return self._value("fake_labels", self._draw_labels)
+        return self.value("fake_labels", self._draw_labels)
 
     @property
     def generator_inputs(self) -> dict[str, Tensor]:
         """Further inputs of the generator."""
-        return self._value("generator_inputs", partial(self.fresh_inputs, "generator inputs"))
+        return self.value("generator_inputs", partial(self.fresh_inputs, "generator inputs"))
 
     @property
     def fake(self) -> Tensor:
@@ -84,7 +84,7 @@ class DuelValues:
 
         Optimised latents depend on the discriminator; its gradient then also flows through the fakes.
         """
-        once = self._value if self.latents.requires_grad else self._value_ahead
+        once = self.value if self.latents.requires_grad else self._value_ahead
         return self._leaf(once("fake", self._generate), "fake")
 
     def shown(self, which: str) -> Tensor:
@@ -92,7 +92,7 @@ class DuelValues:
         images = self._images(which)
         if self.duel.augment is None:
             return images
-        return self._value(f"shown {which}", lambda: self._augmented(images, which), this_turn=True)
+        return self.value(f"shown {which}", lambda: self._augmented(images, which), this_turn=True)
 
     def fresh_latents(self, purpose: str) -> Tensor:
         """Return new latents from a separate random stream."""
@@ -113,12 +113,12 @@ class DuelValues:
     @property
     def real_output(self) -> DiscriminatorOutput:
         """The discriminator's output for the real images."""
-        return self._value("real_output", lambda: self._judge(self.shown("real"), self.labels))
+        return self.value("real_output", lambda: self._judge(self.shown("real"), self.labels))
 
     @property
     def fake_output(self) -> DiscriminatorOutput:
         """The discriminator's output for the fakes."""
-        return self._value("fake_output", self._judge_fakes)
+        return self.value("fake_output", self._judge_fakes)
 
     @property
     def real_logits(self) -> Tensor:
@@ -150,6 +150,10 @@ class DuelValues:
         """Run the generator again on other latents."""
         return self._run_generator(latents, labels, self.generator_inputs if inputs is None else inputs)
 
+    def value(self, name: str, make: Callable[[], T], this_turn: bool = False) -> T:
+        """Return the duel's value called `name`, computed once; see Memory."""
+        return self.step.value(self.duel.named(name), make, this_turn)
+
     # Random numbers --------------------------------------------------------------------------------------------------
 
     def draw(self, purpose: str, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
@@ -169,9 +173,6 @@ class DuelValues:
         return self.step.numbers(self.duel.named(prefix))
 
     # -----------------------------------------------------------------------------------------------------------------
-
-    def _value(self, name: str, make: Callable[[], T], this_turn: bool = False) -> T:
-        return self.step.value(self.duel.named(name), make, this_turn)
 
     def _value_ahead(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         return self.step.value_ahead(self.duel.named(name), make)
@@ -194,7 +195,7 @@ class DuelValues:
     def _leaf(self, images: Tensor, which: str) -> Tensor:
         if not self._wanted(which) or images.requires_grad:
             return images
-        return self._value(f"{which} leaf", lambda: images.detach().requires_grad_(), this_turn=True)
+        return self.value(f"{which} leaf", lambda: images.detach().requires_grad_(), this_turn=True)
 
     def _judge(self, images: Tensor, labels: Tensor | None, exact: bool = False) -> DiscriminatorOutput:
         given: dict[str, Any] = {"labels": labels, "condition": self.condition, "exact": exact}

@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ import torch
 from torch import nn
 
 import gan_lightning
+from gan_lightning import GAN
 from gan_lightning.cli.generate import generate
 from gan_lightning.cli.train import main
 from gan_lightning.contracts import DuelStep
+from gan_lightning.data import Ring
 from gan_lightning.data.prepare import prepare
 from gan_lightning.errors import UserError
-from gan_lightning.networks import DiscriminatorOutput
+from gan_lightning.networks import Discriminator, DiscriminatorOutput, MLP2dBackbone, MLP2dGenerator
+from tests.conftest import fit
 from tests.duel_step import duel_step
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text()
@@ -76,9 +80,15 @@ def own(module: str) -> object:
 def test_each_thing_is_one_python_file_and_one_yaml_file(studio: Path) -> None:
     files = sorted(str(path.relative_to(studio)) for path in studio.rglob("*.*") if "__pycache__" not in path.parts)
     python = [name for name in files if name.endswith(".py")]
-    assert len(files) == 10 and len(python) == 5
+    assert len(files) == 12 and len(python) == 6
     named = [re.search(r"my_gans\.(\w+)\.", (studio / name).read_text())[1] for name in files if name not in python]
     assert sorted(f"my_gans/{name}.py" for name in named) == python
+
+
+def test_a_game_is_under_40_lines_and_none_of_the_command_line(studio: Path) -> None:
+    assert len((studio / "my_gans/latent_regressor.py").read_text().splitlines()) < 40
+    code = "".join(path.read_text() for path in (Path(gan_lightning.__file__).parent / "cli").glob("*.py"))
+    assert "generator" in code and "encoder" not in code
 
 
 REPORTED = {
@@ -87,6 +97,7 @@ REPORTED = {
     "conditioning=am_gan": {"loss/classes_discriminator", "loss/classes_generator"},
     "model=small": {"loss/r1"},
     "data=stripes": set(),
+    "model=latent_regressor": {"loss/latents", "loss/encoder", "loss/r1", "lr/encoder"},
 }
 
 
@@ -115,7 +126,7 @@ def test_the_commands_train_resume_and_leave_a_generator(
 
 
 def test_all_of_them_together(studio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = [word for word in REPORTED if word != "conditioning=am_gan"]
+    chosen = [word for word in REPORTED if word not in ("conditioning=am_gan", "model=latent_regressor")]
     run(monkeypatch, "--config-dir", "my_conf", *chosen, "conditioning=projection", *SMALL, *NARROW, "max_epochs=1")
     loaded = gan_lightning.load("run", trusted=["my_gans.small.SmallGenerator"])
     assert loaded.sample(2, labels=1).isfinite().all() and loaded.num_classes == 2
@@ -135,6 +146,11 @@ TYPOS = {
     "conditioning/am_gan": ("am_gan.Act", "am_gan.Atc", "cannot be imported: "),
     "model/small": ("width:", "widht:", "has no option widht: Small"),
     "data/stripes": ("number: 2000", "number: many", "data.number=many is not possible: it is a whole number"),
+    "model/latent_regressor": (
+        "weight: 1.0",
+        "wieght: 1.0",
+        "model has no option wieght: LatentRegressor takes weight",
+    ),
 }
 
 
@@ -250,3 +266,28 @@ def test_the_stripes_are_waves_of_their_class(studio: Path) -> None:
     data.batch_size = 2
     batch = prepare(next(iter(data.train_dataloader())), data.fields, torch.contiguous_format)
     assert torch.equal(batch["mask"], (batch["image"][:, :1] > 0).float()) and data.fields["mask"].kind == "mask"
+
+
+def test_the_encoder_learns_to_find_the_latents_and_nothing_else(studio: Path) -> None:
+    """With the error's weight at 0, G and D are to the last digit those of a GAN; above it, G moves otherwise."""
+
+    def trained(weight: float | None) -> tuple[GAN, list[dict[str, float]]]:
+        torch.manual_seed(0)
+        networks = MLP2dGenerator(width=16), Discriminator(MLP2dBackbone(width=16))
+        for parameter in networks[0].parameters():
+            parameter.data *= 3  # so that points lie far apart from the start
+        adam = partial(torch.optim.Adam, lr=0.02)
+        if weight is None:
+            game = GAN(*networks)
+        else:
+            game = own("latent_regressor").LatentRegressor(*networks, MLP2dBackbone(width=16), adam, weight)
+        return game, fit(game, Ring(num_points=640, batch_size=64), 10, 4, log_every=10).loggers[0].rows
+
+    (plain, _), (idle, rows), (helped, _) = trained(None), trained(0.0), trained(1.0)
+    errors = [row["loss/encoder"] for row in rows if "loss/encoder" in row]
+    assert len(errors) == 4 and errors[-1] < 0.7 * errors[0]
+    differing = set()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, idle.state_dict()[name]), name
+        differing |= set() if torch.equal(value, helped.state_dict()[name]) else {name.partition(".")[0]}
+    assert differing == {"generator", "generator_ema", "discriminator"}
