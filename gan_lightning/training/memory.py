@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,11 +60,7 @@ class Made:
     networks: frozenset[Any]
     live: frozenset[Any]
     turn: int | None
-    parts: tuple[Made, ...] = ()
-
-    def with_parts(self) -> set[Made]:
-        """Return the value and all of its parts, also indirect ones."""
-        return {self}.union(*[part.with_parts() for part in self.parts])
+    parts: frozenset[Made] = frozenset()
 
 
 @dataclass
@@ -73,7 +69,7 @@ class Record:
 
     networks: set[Any] = field(default_factory=set)
     turn: int | None = None
-    parts: list[Made] = field(default_factory=list)
+    parts: set[Made] = field(default_factory=set)
 
 
 class Memory:
@@ -137,9 +133,13 @@ class Memory:
 
     def spent(self) -> None:
         """Drop the values whose graphs a backward of this turn has freed, and all values that share a part of these."""
-        everything = [made for several in self._kept.values() for made in several]
-        used = set[Made]().union(*[made.with_parts() for made in everything if self._moving(made.live)])
-        self._forget(lambda made: not used.isdisjoint(made.with_parts()))
+        used: set[Made] = set()
+        for several in self._kept.values():
+            for made in several:
+                if made.live and self._moving(made.live):
+                    used |= {made, *made.parts}
+        if used:
+            self._forget(lambda made: made in used or not used.isdisjoint(made.parts))
 
     def moved(self, parameters: Parameters) -> None:
         """Drop the values that depend on networks with any of `parameters`, which have just changed.
@@ -158,13 +158,17 @@ class Memory:
         return other
 
     def _find(self, name: str) -> Made | None:
-        return next((made for made in self._known(name) if self._serves(made)), None)
+        for made in self._known(name):
+            if self._serves(made):
+                return made
+        return None
 
-    def _known(self, name: str) -> Iterator[Made]:
-        """Yield the values of that name, also those that are common to this memory and the one it was made of."""
-        yield from self._kept.get(name, ())
-        if self._whole is not None:
-            yield from (made for made in self._whole._known(name) if self._left_out.isdisjoint(made.networks))
+    def _known(self, name: str) -> Sequence[Made]:
+        """Return the values of that name, also those that are common to this memory and the one it was made of."""
+        kept = self._kept.get(name, [])
+        if self._whole is None:
+            return kept
+        return [*kept, *(made for made in self._whole._known(name) if self._left_out.isdisjoint(made.networks))]
 
     def _find_ahead(self, name: str, later: Parameters) -> Made | None:
         """Return the value that was computed for a later turn, if there is one."""
@@ -178,7 +182,7 @@ class Memory:
         return self._keep(name, Made(made.value.detach(), made.networks, frozenset(), made.turn))
 
     def _serves(self, made: Made) -> bool:
-        return self._moving(made.networks) == made.live
+        return all(self.networks.has(network, self.movers) == (network in made.live) for network in made.networks)
 
     def _moving(self, networks: Iterable[Any]) -> frozenset[Any]:
         """Return those of `networks` that are updated now."""
@@ -191,7 +195,9 @@ class Memory:
             value = make()
         finally:
             self._records.pop()
-        return Made(value, frozenset(record.networks), self._moving(record.networks), record.turn, tuple(record.parts))
+        return Made(
+            value, frozenset(record.networks), self._moving(record.networks), record.turn, frozenset(record.parts)
+        )
 
     def _keep(self, name: str, made: Made) -> Made:
         if self._whole is not None and self._left_out.isdisjoint(made.networks):
@@ -202,9 +208,11 @@ class Memory:
     def _read(self, made: Made) -> None:
         """Add the dependencies of `made` to the value that is being computed."""
         if self._records:
-            self._records[-1].networks |= made.networks
-            self._records[-1].turn = self._records[-1].turn if made.turn is None else made.turn
-            self._records[-1].parts += [made] if made.live else []
+            record = self._records[-1]
+            record.networks |= made.networks
+            record.turn = record.turn if made.turn is None else made.turn
+            if made.live:
+                record.parts |= {made, *made.parts}
 
     def _forget(self, condition: Callable[[Made], bool]) -> None:
         kept = {name: [made for made in several if not condition(made)] for name, several in self._kept.items()}
