@@ -119,7 +119,8 @@ def test_what_hangs_on_this_turn_and_on_a_later_one_is_made_again_for_that(at_on
     player = Player("third", third.parameters(), sgd(third.parameters()))
 
     def codes(of: Step) -> Tensor:
-        return of.value_ahead("codes", lambda: of.run(third, game.fakes(of)))
+        between = lambda: of.value("between", lambda: game.fakes(of) * 2)  # noqa: E731
+        return of.value_ahead("codes", lambda: of.run(third, between()))
 
     own = {player: lambda of: {"third": codes(of).square().mean()}}
     first = own | ({game.players["discriminator"]: game.apart} if at_once else {})
