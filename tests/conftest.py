@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from hydra._internal.sources_registry import SourcesRegistry
@@ -23,6 +24,13 @@ from gan_lightning.paths import write_atomically
 
 torch.set_num_threads(1)
 gc.set_threshold(20_000, 20, 20)  # garbage is looked for less often, among half a million objects of imported packages
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let a test, and the fixtures made for it, draw the same numbers whatever ran before it in its worker."""
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ def test_a_linear_layer_converges_to_its_largest_singular_value(shape):
     ],
 )
 def test_the_matrix_of_each_kind_of_layer_has_its_outputs_as_rows(layer, rows):
+    layer.reset_parameters()  # it was drawn when this file was read, from a state that hangs on the files before
     spectral_norm(layer)
     assert layer.parametrizations.weight[0].u.shape == rows(layer.weight).shape[:1]
     for _ in range(100):
