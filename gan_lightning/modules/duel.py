@@ -54,7 +54,7 @@ class Duel:
 
     def at(self, step: Step) -> DuelValues:
         """Return the values of `step` for this duel."""
-        return step.view(self, partial(DuelValues, self))
+        return DuelValues(self, step)
 
     def named(self, name: str) -> str:
         """Return `name` with the duel's name in front, which makes it unique in the game."""

@@ -96,7 +96,6 @@ class Step:
         self.scalars = scalars or Scalars()
         self.memory = Memory(networks)
         self.turn = Turn()
-        self._views: dict[Any, Any] = {}
         self._stand_ins: dict[nn.Module, Copies] = {}
         self._stood_in: Parameters = frozenset()
 
@@ -139,12 +138,6 @@ class Step:
         if unknown := sorted(copies.keys() - there - buffers.keys()):
             raise UserError(f"{unknown[0]} cannot stand in: {type(network).__name__} has no parameter of that name.")
         return {**buffers, **copies}
-
-    def view(self, of: Any, make: Callable[[Step], T]) -> T:
-        """Return `make(self)`, computed once for each `of`, such as the DuelStep of a duel."""
-        if of not in self._views:
-            self._views[of] = make(self)
-        return self._views[of]
 
     # Networks and their outputs --------------------------------------------------------------------------------------
 
@@ -253,7 +246,7 @@ class Step:
 
     def _twin(self, memory: Memory) -> Step:
         twin = copy.copy(self)
-        twin.memory, twin._views = memory, {}
+        twin.memory = memory
         return twin
 
 

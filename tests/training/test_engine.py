@@ -1,7 +1,9 @@
 """The engine: who moves when, what is computed once, and that pieces add up to the whole."""
 
 import copy
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -244,3 +246,19 @@ def test_a_player_follows_its_schedule():
     assert player.learning_rate == pytest.approx(0.075)
     player.set_progress(0.5)  # from the base rate, not from the last one
     assert player.learning_rate == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_played_step_and_its_tensors_are_freed_at_once(accumulate):
+    """Without waiting for the garbage collector: on a GPU it does not know how large tensors are."""
+    game = Game(accumulate=accumulate)
+    step = game.step()
+    gone = weakref.ref(step), weakref.ref(step.memory), weakref.ref(step.batch["image"])
+    gc.collect()
+    gc.disable()
+    try:
+        game.engine.run(step)
+        del step
+        assert [reference() for reference in gone] == [None, None, None]
+    finally:
+        gc.enable()
