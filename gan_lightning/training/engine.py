@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +50,17 @@ class Phase:
     constraints: Sequence[Callable[[], None]] = field(default=())
     separable: bool = False
 
-    @property
+    @cached_property
     def players(self) -> list[Player]:
         """The players that are updated."""
         return list(self.losses)
 
-    @property
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The parameters that are updated, each once."""
+        return joined(parameter for player in self.players for parameter in player.parameters)
+
+    @cached_property
     def turn_name(self) -> str:
         """Key of the random numbers: the player's name, so that a lazy phase has those of the main phase."""
         return self.players[0].name if len(self.losses) == 1 else self.name
@@ -120,9 +126,9 @@ class Engine:
     def _turn(self, due: Sequence[int], place: int) -> Turn:
         phase, after = self.phases[due[place]], [self.phases[index] for index in due[place + 1 :]]
         shared = self.share and self.accumulate == 1
-        coming = joined(p for later in after for p in moving(later)) if shared else ()
+        coming = joined(p for later in after for p in later.parameters) if shared else ()
         return Turn(
-            phase.turn_name, identities(moving(phase)), coming, identities(coming), frozenset(phase.differentiates)
+            phase.turn_name, identities(phase.parameters), coming, identities(coming), frozenset(phase.differentiates)
         )
 
     def _play(self, phase: Phase, turn: Turn, step: Step, measure: bool) -> None:
@@ -173,7 +179,7 @@ class Engine:
             raise
 
     def _finish(self, phase: Phase, measure: bool) -> None:
-        parameters = moving(phase)
+        parameters = phase.parameters
         if self.reduce_gradients is not None:
             self.reduce_gradients(parameters)
         if measure or self.clip_norm is not None:
@@ -208,11 +214,6 @@ class Engine:
             for parameter in player.parameters:
                 parameter.requires_grad_(True)
         self._mover = players
-
-
-def moving(phase: Phase) -> tuple[nn.Parameter, ...]:
-    """Return the parameters that a phase updates, each once."""
-    return joined(parameter for player in phase.players for parameter in player.parameters)
 
 
 def check_movers(phase: Phase) -> None:

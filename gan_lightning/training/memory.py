@@ -23,15 +23,21 @@ class Networks:
 
     def __init__(self) -> None:
         self._own: dict[Any, Parameters] = {}
-        self._answers: dict[tuple[Any, Parameters], bool] = {}
+        self._having: dict[Parameters, frozenset[Any]] = {}
         self._compiled: dict[Any, bool] = {}
 
-    def has(self, network: Any, parameters: Parameters) -> bool:
-        """Return whether `network` has any of `parameters`; a plain function has none."""
-        question = network, parameters
-        if question not in self._answers:
-            self._answers[question] = not parameters.isdisjoint(self._parameters(network))
-        return self._answers[question]
+    def know(self, network: Any) -> None:
+        """Look up the parameters of `network`, once; a plain function has none."""
+        if network not in self._own:
+            self._own[network] = identities(network.parameters() if isinstance(network, nn.Module) else ())
+            self._having.clear()
+
+    def having(self, parameters: Parameters) -> frozenset[Any]:
+        """Return the known networks that have any of `parameters`."""
+        if parameters not in self._having:
+            found = (network for network, own in self._own.items() if not own.isdisjoint(parameters))
+            self._having[parameters] = frozenset(found)
+        return self._having[parameters]
 
     def compiled(self, network: Any) -> bool:
         """Return whether `network`, or a part of it, was compiled in place."""
@@ -39,11 +45,6 @@ class Networks:
             parts = network.modules() if isinstance(network, nn.Module) else ()
             self._compiled[network] = any(getattr(part, "_compiled_call_impl", None) is not None for part in parts)
         return self._compiled[network]
-
-    def _parameters(self, network: Any) -> Parameters:
-        if network not in self._own:
-            self._own[network] = identities(network.parameters() if isinstance(network, nn.Module) else ())
-        return self._own[network]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,7 @@ class Memory:
         self.movers: Parameters = frozenset()
         self.turn = 0
         self._kept: dict[str, list[Made]] = {}
+        self._bound_to_turn = False
         self._records: list[Record] = []
         self._whole: Memory | None = None
         self._left_out: frozenset[Any] = frozenset()
@@ -94,10 +96,13 @@ class Memory:
     def begin(self, movers: Parameters) -> None:
         """Begin a turn in which `movers` are updated; drop values that were valid only in the previous turn."""
         self.movers, self.turn = movers, self.turn + 1
-        self._forget(lambda made: made.turn is not None)
+        if self._bound_to_turn:
+            self._forget(lambda made: made.turn is not None)
+            self._bound_to_turn = False
 
     def ran(self, network: Any) -> None:
         """Record that `network` is run for the value that is being computed, if any."""
+        self.networks.know(network)
         if self._records:
             self._records[-1].networks.add(network)
 
@@ -134,9 +139,10 @@ class Memory:
     def spent(self) -> None:
         """Drop the values whose graphs a backward of this turn has freed, and all values that share a part of these."""
         used: set[Made] = set()
+        now = self.networks.having(self.movers)
         for several in self._kept.values():
             for made in several:
-                if made.live and self._moving(made.live):
+                if not made.live.isdisjoint(now):
                     used |= {made, *made.parts}
         if used:
             self._forget(lambda made: made in used or not used.isdisjoint(made.parts))
@@ -148,7 +154,8 @@ class Memory:
         """
         if self._records:
             raise RuntimeError("A network moved while a value was made with it: make all values before any step.")
-        self._forget(lambda made: any(self.networks.has(network, parameters) for network in made.networks))
+        changed = self.networks.having(parameters)
+        self._forget(lambda made: not made.networks.isdisjoint(changed))
 
     def without(self, networks: Iterable[Any]) -> Memory:
         """Return a memory that computes its own values of `networks` and shares all other values with this one."""
@@ -158,8 +165,9 @@ class Memory:
         return other
 
     def _find(self, name: str) -> Made | None:
+        now = self.networks.having(self.movers)
         for made in self._known(name):
-            if self._serves(made):
+            if made.networks & now == made.live:
                 return made
         return None
 
@@ -181,12 +189,9 @@ class Memory:
             return None
         return self._keep(name, Made(made.value.detach(), made.networks, frozenset(), made.turn))
 
-    def _serves(self, made: Made) -> bool:
-        return all(self.networks.has(network, self.movers) == (network in made.live) for network in made.networks)
-
-    def _moving(self, networks: Iterable[Any]) -> frozenset[Any]:
+    def _moving(self, networks: frozenset[Any]) -> frozenset[Any]:
         """Return those of `networks` that are updated now."""
-        return frozenset(network for network in networks if self.networks.has(network, self.movers))
+        return networks & self.networks.having(self.movers)
 
     def _make(self, make: Callable[[], Any], this_turn: bool) -> Made:
         record = Record(turn=self.turn if this_turn else None)
@@ -195,14 +200,14 @@ class Memory:
             value = make()
         finally:
             self._records.pop()
-        return Made(
-            value, frozenset(record.networks), self._moving(record.networks), record.turn, frozenset(record.parts)
-        )
+        networks = frozenset(record.networks)
+        return Made(value, networks, self._moving(networks), record.turn, frozenset(record.parts))
 
     def _keep(self, name: str, made: Made) -> Made:
         if self._whole is not None and self._left_out.isdisjoint(made.networks):
             return self._whole._keep(name, made)
         self._kept.setdefault(name, []).insert(0, made)
+        self._bound_to_turn |= made.turn is not None
         return made
 
     def _read(self, made: Made) -> None:
@@ -215,8 +220,9 @@ class Memory:
                 record.parts |= {made, *made.parts}
 
     def _forget(self, condition: Callable[[Made], bool]) -> None:
-        kept = {name: [made for made in several if not condition(made)] for name, several in self._kept.items()}
-        self._kept = {name: several for name, several in kept.items() if several}
+        for name, several in list(self._kept.items()):
+            if any(map(condition, several)):
+                self._kept[name] = [made for made in several if not condition(made)]
 
     @contextmanager
     def _also_moving(self, parameters: Parameters) -> Iterator[None]:

@@ -164,7 +164,7 @@ class Step:
         if condition is not None:
             options["condition"] = condition
         copies = self._stand_ins.get(network)
-        if copies is None and self._stood_in and self.memory.networks.has(network, self._stood_in):
+        if copies is None and self._stood_in and network in self.memory.networks.having(self._stood_in):
             raise UserError(
                 f"{type(network).__name__} shares parameters with a network for which copies stand in, and would run "
                 "with the live ones: run it as a method of that network."
