@@ -35,9 +35,7 @@ class DuelValues:
     @property
     def real(self) -> Tensor:
         """Real images, or APA's replacements; a leaf tensor if a penalty needs their gradient."""
-        augment = self.duel.augment
-        images = self.batch_images if augment is None else self.value("real", partial(augment.real, self))
-        return self._leaf(images, "real")
+        return self._leaf("real", self._real)
 
     @property
     def batch_images(self) -> Tensor:
@@ -84,15 +82,13 @@ class DuelValues:
 
         Optimised latents depend on the discriminator; its gradient then also flows through the fakes.
         """
-        once = self.value if self.latents.requires_grad else self._value_ahead
-        return self._leaf(once("fake", self._generate), "fake")
+        return self._leaf("fake", self._fake)
 
     def shown(self, which: str) -> Tensor:
         """Return the images as input of the discriminator: augmented."""
-        images = self._images(which)
         if self.duel.augment is None:
-            return images
-        return self.value(f"shown {which}", lambda: self._augmented(images, which), this_turn=True)
+            return self._images(which)
+        return self.value(f"shown {which}", lambda: self._augmented(self._images(which), which), this_turn=True)
 
     def fresh_latents(self, purpose: str) -> Tensor:
         """Return new latents from a separate random stream."""
@@ -192,10 +188,20 @@ class DuelValues:
         wanted = self.duel.named(which) in self.step.turn.differentiates
         return wanted and self.step.is_exact(self.discriminator)
 
-    def _leaf(self, images: Tensor, which: str) -> Tensor:
+    def _real(self) -> Tensor:
+        augment = self.duel.augment
+        return self.batch_images if augment is None else self.value("real", partial(augment.real, self))
+
+    def _fake(self) -> Tensor:
+        once = self.value if self.latents.requires_grad else self._value_ahead
+        return once("fake", self._generate)
+
+    def _leaf(self, which: str, read: Callable[[], Tensor]) -> Tensor:
+        """Return images that require gradients if a penalty wants them; read in `value`, which records what is read."""
+        images = read()
         if not self._wanted(which) or images.requires_grad:
             return images
-        return self.value(f"{which} leaf", lambda: images.detach().requires_grad_(), this_turn=True)
+        return self.value(f"{which} leaf", lambda: read().detach().requires_grad_(), this_turn=True)
 
     def _judge(self, images: Tensor, labels: Tensor | None, exact: bool = False) -> DiscriminatorOutput:
         given: dict[str, Any] = {"labels": labels, "condition": self.condition, "exact": exact}

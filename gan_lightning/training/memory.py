@@ -109,6 +109,8 @@ class Memory:
     def get(self, name: str, make: Callable[[], Any], this_turn: bool = False) -> Any:
         """Return the value called `name`; compute it by `make` if it is not stored.
 
+        `make` must read the values it uses itself: what was read before the call is not recorded.
+
         this_turn: the value, and all that depends on it, is valid only in this turn, such as augmented images.
         """
         found = self._find(name)

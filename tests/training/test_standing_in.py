@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from gan_lightning.augment import InstanceNoise
 from gan_lightning.errors import UserError
 from gan_lightning.modules.duel import Duel
 from gan_lightning.networks.layers.spectral import spectral_norm
@@ -154,6 +156,20 @@ def test_what_does_not_come_from_the_discriminator_is_made_once():
     at = begin(of.at(step()), "generator").step
     fakes = of.at(unrolled(of, at, 3)).fake
     assert of.at(at).fake is fakes and of.generator.calls == 1
+
+
+@pytest.mark.parametrize("differentiates", [frozenset(), frozenset({"fake"})])
+@pytest.mark.parametrize("augment", [None, InstanceNoise(kimg=1)])
+def test_a_generators_copies_are_not_shown_the_live_ones_fakes(augment, differentiates):
+    """What is made of the fakes, augmented or as leaves for a penalty, is not shared with the live generator's."""
+    of = replace(duel(dtype=torch.float32), augment=augment)
+    at = begin(of.at(step(torch.float32)), "discriminator", differentiates).step
+    live = of.at(at).shown("fake").detach().clone()
+    still = {name: torch.zeros_like(p) for name, p in of.generator.named_parameters()}
+    seen = of.at(at.standing_in({of.generator: still}))
+    assert not seen.fake.any() and not torch.equal(seen.shown("fake"), live)
+    assert not torch.equal(seen.fake_logits, of.at(at).fake_logits)
+    assert torch.equal(of.at(at).shown("fake"), live)
 
 
 def test_copies_are_remembered_by_a_value_of_the_whole_step():
