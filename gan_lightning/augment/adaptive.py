@@ -80,9 +80,10 @@ class Adaptive(Augment):
     def finish(self, iteration: int, images: int) -> None:
         """Adjust p after every `interval` iterations, by their images divided by `kimg`."""
         if self.target is not None and (iteration + 1) % self.interval == 0:
-            self.sign.copy_(self.signs[0] / self.signs[1])
+            seen = self.signs[1] > 0  # not while the discriminator waits, as in a warm-up
+            self.sign.copy_(torch.where(seen, self.signs[0] / self.signs[1], self.sign))
             by = images * self.interval / (self.kimg * 1000)
-            self.p.add_((self.sign - self.target).sign() * by).clamp_(0, 1)
+            self.p.add_((self.sign - self.target).sign() * by * seen).clamp_(0, 1)
             self.signs.zero_()
 
     def scalars(self) -> dict[str, Tensor]:

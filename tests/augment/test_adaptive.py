@@ -52,6 +52,19 @@ def test_p_stays_within_0_and_1_and_where_it_is_on_target():
     assert exact.p == 0.5 and exact.sign == 0.5
 
 
+def test_p_waits_while_the_discriminator_does_not_move():
+    """Its mean sign would be 0 / 0, which the NaN guard takes for a broken training."""
+    augment = ADA(p=0.5, kimg=1)
+    for iteration in range(8):
+        augment.finish(iteration, 64)
+        assert augment.p == 0.5 and augment.sign == 0
+    play(augment, 4, lambda p: [1.0])
+    assert augment.p.item() == pytest.approx(0.756) and augment.sign == 1
+    for iteration in range(4):
+        augment.finish(iteration, 64)
+    assert augment.p.item() == pytest.approx(0.756) and augment.sign == 1
+
+
 def test_p_without_a_target_stays():
     augment = ADA(p=0.3, target=None)
     play(augment, 8, lambda p: [1.0])
