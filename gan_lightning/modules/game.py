@@ -43,6 +43,7 @@ class Game(Record):
     averaged: names of the networks with a moving average of weights, `NAME_ema`.
     optimizer_factories: for each player a function from its parameters to an optimiser.
     intervals: iterations between two steps of a player; 1 if it is not named.
+    starts: iterations before a player's first step (a warm-up of the others); 0 if it is not named.
     frozen: modules whose parameters and buffers never change.
     engine, averages: set at the start of a fit.
     """
@@ -57,6 +58,7 @@ class Game(Record):
         self.options = TrainingOptions(**options)
         self.optimizer_factories: dict[str, OptimizerFactory] = {}
         self.intervals: dict[str, int] = {}
+        self.starts: dict[str, int] = {}
         self.frozen: list[nn.Module] = []
         self.averages: dict[str, ExponentialMovingAverage] = {}
 
@@ -81,7 +83,7 @@ class Game(Record):
 
     # Phases of duels -------------------------------------------------------------------------------------------------
 
-    def turn(self, player: str, loss: DuelLoss | None = None, start: int = 0) -> Phase:
+    def turn(self, player: str, loss: DuelLoss | None = None) -> Phase:
         """Return the main phase of a player: its loss terms, the head's and the penalties, over its duels.
 
         loss: a function from a duel's DuelStep to terms (or an iterator of them); None: the duel's loss.
@@ -91,7 +93,7 @@ class Game(Record):
             player,
             {self.players[player]: self.each(player, loss)},
             self.intervals.get(player, 1),
-            start,
+            self.starts.get(player, 0),
             frozenset[str]().union(*[duel.differentiates(role) for duel, role in roles]),
             self._constraints(player),
             separable=all(duel.separable(role) for duel, role in roles),
@@ -118,6 +120,7 @@ class Game(Record):
             duel.named(name),
             {self.players[player]: partial(duel.lazy_term, name)},
             penalty.every * self.intervals.get(player, 1),
+            self.starts.get(player, 0),
             differentiates=duel.wishes([penalty]),
             constraints=self._constraints(player),
         )

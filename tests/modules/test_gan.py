@@ -142,6 +142,24 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.01)
 
 
+def test_in_a_warm_up_the_lazy_penalties_of_the_player_wait_too():
+    """The discriminator waits for 4 iterations, then its penalty plays after every second step of its own."""
+    game, moved = points_gan(regularizers={"r1": R1(every=2)}), []
+    game.starts["discriminator"] = 4
+    start = weights(game.discriminator)
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            moved.append(not all(map(torch.equal, start, weights(module.discriminator))))
+
+    fit(game, ring(), batches=6, callbacks=[Watch()])
+    assert moved == [False] * 4 + [True] * 2
+    due = [[phase.name for phase in game.engine.phases if phase.due(iteration)] for iteration in range(7)]
+    assert due == [["generator"]] * 4 + [["discriminator", "generator"], ["discriminator", "generator", "r1"]] + [
+        ["discriminator", "generator"]
+    ]
+
+
 def test_rates_follow_the_schedule_over_the_runs_images():
     module = points_gan(schedule=LinearDecay(), generator_optimizer=sgd, log_every=1)
     rows = fit(module, ring(), batches=8).loggers[0].rows
