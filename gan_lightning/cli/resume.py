@@ -42,8 +42,8 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
         name = override.get_key_element().lstrip("+~").partition("@")[0]
         if name in NOT_TAKEN_UP or name.startswith("hydra"):
             continue
-        if name == "ckpt_path":
-            raise UserError("resume and ckpt_path exclude each other: a run goes on from its own last checkpoint.")
+        if name in ("ckpt_path", "init_from"):
+            raise UserError(f"resume and {name} exclude each other: a run goes on from its own last checkpoint.")
         node = OmegaConf.select(composed, name)
         with open_dict(config):
             if override.is_delete():

@@ -158,10 +158,14 @@ class Record(L.LightningModule):
         raise NotImplementedError
 
     def changes(self, checkpoint: dict[str, Any]) -> str:
-        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or ""."""
+        """Return the names of configuration keys and tensors in which the checkpoint's networks differ, or "".
+
+        Players that train other parameters than in the checkpoint, such as more frozen ones, are a difference too.
+        """
         tensors = state.changed_tensors(checkpoint["state_dict"], self.state_dict())
-        if not tensors:
+        if not tensors and state.same_counts(checkpoint.get("optimizer_states"), self._parameter_names()):
             return ""
+        tensors = tensors or ["the parameters that are trained"]
         keys = state.changed_keys(checkpoint["gan_lightning"]["config"], self.config)
         more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
         return ", ".join([*keys, *tensors[:3]]) + more

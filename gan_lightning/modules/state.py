@@ -18,6 +18,12 @@ def changed_tensors(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> list[s
     return [*sorted(saved.keys() ^ mine.keys()), *(name for name in shared if saved[name].shape != mine[name].shape)]
 
 
+def same_counts(saved: list[Any] | None, names: list[list[str]]) -> bool:
+    """Return whether each optimiser of a checkpoint has as many parameters as the player has; True without any."""
+    counts = [sum(len(group["params"]) for group in optimizer["param_groups"]) for optimizer in saved or ()]
+    return not counts or counts == [len(several) for several in names]
+
+
 def fitting(saved: dict[str, Tensor], mine: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of one state dict that exist in the other with the same shape."""
     return {name: tensor for name, tensor in saved.items() if name in mine and mine[name].shape == tensor.shape}

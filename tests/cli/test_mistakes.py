@@ -269,6 +269,7 @@ def test_a_run_that_cannot_be_taken_up(trained: Path, tmp_path: Path) -> None:
     refused(train, [*words, "optim.lrr=1"], "nearest are optim.lr")
     refused(train, [*words, "max_epochs=abc"], "max_epochs=abc is not possible")
     refused(train, [*words, f"ckpt_path={tmp_path}"], "resume and ckpt_path exclude each other")
+    refused(train, [*words, f"init_from={trained}"], "resume and init_from exclude each other")
     for text, said in {
         "a: [b": "cannot be read as a run's configuration",
         "a: b": "has no loss",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_frozen_stages_stay_bit_for_bit_and_the_rest_learns(first: Path, tmp_pat
     assert not changed & frozen
     still = {"discriminator.head.linear.parametrizations.weight.0.u"}  # the one direction of a single output
     assert changed | still == set(of("discriminator.", before)) - frozen | still
+
+
+def test_a_run_goes_on_with_other_stages_frozen_only_with_fresh_optimisers(first: Path, tmp_path: Path) -> None:
+    """The optimiser's state is that of other parameters, although all tensors fit."""
+    shutil.copytree(first, tmp_path / "run")
+    words = [f"resume={tmp_path}/run", "max_epochs=2", "model.freeze_d=1"]
+    with pytest.raises(UserError, match=r"model\.freeze_d, the parameters that are trained differ.*strict=false"):
+        train(words)
+    assert train([*words, "strict=false"])["images_seen"] == 3 * 4 * 32  # 2 epochs from the weights and counters
+    kept = "discriminator.backbone.layers.0.weight"
+    assert torch.equal(state(first)[kept], state(tmp_path / "run")[kept])
+    assert train([f"resume={tmp_path}/run", "max_epochs=4"])["images_seen"] == 4 * 4 * 32  # its own stages: as ever
 
 
 def test_each_mistake_is_one_sentence(first: Path, tmp_path: Path) -> None:
