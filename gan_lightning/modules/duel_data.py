@@ -15,6 +15,7 @@ def check(duel: Duel, data: Any) -> None:
     """Raise UserError if shapes of samples, classes or the batch size do not fit `data`."""
     check_shape(duel, data)
     check_classes(duel, data)
+    check_head(duel, data)
 
 
 def check_shape(duel: Duel, data: Any) -> None:
@@ -42,6 +43,22 @@ def check_classes(duel: Duel, data: Any) -> None:
             raise UserError(
                 f"conditioning.{name}={value} does not fit data.num_classes={classes}: it is that, or 0 for none."
             )
+
+
+def check_head(duel: Duel, data: Any) -> None:
+    """Refuse a head that needs labels on data without, or with more classes than it knows."""
+    head, classes = duel.head, getattr(data, "num_classes", None)
+    if head is None or not head.needs_labels or classes is None or 0 < classes <= head.num_classes:
+        return
+    if not classes:
+        raise UserError(
+            f"{type(head).__name__} needs labels (data.num_classes=0), and {data.name} is unlabelled here: take "
+            "another head, or a labelled data set."
+        )
+    raise UserError(
+        f"{type(head).__name__} knows {head.num_classes} classes, which does not fit data.num_classes={classes}: build "
+        "it with that."
+    )
 
 
 def check_batch(duel: Duel, batch: BatchSize) -> None:

@@ -230,6 +230,24 @@ def test_counts_below_one_are_a_sentence(name):
         points_gan(**{name: 0})
 
 
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [(0, r"ProjectionHead needs labels \(data\.num_classes=0\)"), (10, "knows 5 classes, which does not fit")],
+)
+def test_a_head_for_other_classes_than_the_datas_is_a_sentence_before_training(classes, said):
+    data = Digits(image_size=8, channels=1, num_classes=classes, batch_size=8)
+    fitting, other = (
+        GAN(
+            DCGANGenerator(8, 1, width=4), Discriminator(DCGANBackbone(8, 1, width=4), partial(ProjectionHead, **known))
+        )
+        for known in ({"num_classes": 10}, {"num_classes": 5})
+    )
+    with pytest.raises(UserError, match=said):
+        fit(other, data)
+    assert other.iteration == 0
+    fitting.check(Digits(image_size=8, channels=1, num_classes=10, batch_size=8))
+
+
 def test_a_schedule_without_an_end_is_a_sentence():
     module = points_gan(schedule=LinearDecay())
     with pytest.raises(UserError, match="needs the run's length"):

@@ -18,6 +18,7 @@ class Head(nn.Module):
     forward: features `(N, feature_dim)`, labels `(N,)` or None -> DiscriminatorOutput.
 
     outputs: number of outputs of the layer `linear`.
+    num_classes: number of classes that it knows.
     needs_labels: whether `forward` or `loss` needs labels.
     plays_alone: whether the head's terms replace the adversarial loss.
     codes: the part of the latents that the head predicts from fakes, None for none.
@@ -33,6 +34,7 @@ class Head(nn.Module):
             raise UserError(
                 f"{type(self).__name__} tells classes apart and got num_classes={num_classes}: it needs at least 2."
             )
+        self.num_classes = num_classes
         self.linear = nn.Linear(feature_dim, outputs, bias=bias)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
