@@ -305,6 +305,7 @@ class Game(Record):
             check_source(self, data, self.task)
         pieces, size = self.options.accumulate, getattr(data, "batch_size", None)
         for duel in self.duels():
+            check_saved(duel, set(self.modules()))
             duel.check(data, processes * pieces)
         if isinstance(size, int):
             check_pieces(size, processes, pieces)
@@ -337,6 +338,17 @@ class Game(Record):
                 self.manual_backward(loss, **options)
         else:
             self.manual_backward(loss, **options)
+
+
+def check_saved(duel: Duel, saved: set[nn.Module]) -> None:
+    """Refuse a part with a state that is no submodule of the game: a checkpoint would not have it, nor the device."""
+    parts = (duel.generator, duel.discriminator, duel.augment, *duel.regularizers.values())
+    for part in parts:
+        if isinstance(part, nn.Module) and part not in saved and part.state_dict():
+            raise UserError(
+                f"{type(part).__name__} of {duel.name or 'the duel'} has a state, which the game would not save: "
+                "assign it to an attribute of the game in its constructor (several: in an nn.ModuleDict)."
+            )
 
 
 def check_pieces(size: int, processes: int, pieces: int) -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import mse_loss, softplus
 
 from gan_lightning.augment import ADA
 from gan_lightning.data import Digits, Ring
+from gan_lightning.errors import UserError
 from gan_lightning.losses import Hinge, NonSaturating
 from gan_lightning.modules.duel import Duel
 from gan_lightning.modules.game import Game
@@ -229,6 +230,14 @@ def test_two_duels_in_one_game_are_two_gans_alone():
     heads = {"loss/a/classification_generator", "loss/a/lecam", "loss/b/categories_generator"}
     norms = {f"gradient_norm/{role} {name}" for name in "ab" for role in ("generator", "discriminator")}
     assert names >= curves | terms | heads | norms
+
+
+@pytest.mark.parametrize(("forgotten", "said"), [("augments", "ADA of a"), ("states", "LeCam of a"), ("parts", "of a")])
+def test_a_part_whose_state_the_game_would_not_save_is_a_sentence(forgotten, said):
+    game = Duels(duel("a"), duel("b"))
+    delattr(game, forgotten)
+    with pytest.raises(UserError, match=f"{said} has a state, which the game would not save"):
+        fit(game, digits())
 
 
 def trainer(epochs: int) -> L.Trainer:
