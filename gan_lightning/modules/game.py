@@ -304,6 +304,7 @@ class Game(Record):
         if data is not None:
             check_source(self, data, self.task)
         pieces, size = self.options.accumulate, getattr(data, "batch_size", None)
+        check_names(self.duels())
         for duel in self.duels():
             check_saved(duel, set(self.modules()))
             duel.check(data, processes * pieces)
@@ -338,6 +339,13 @@ class Game(Record):
                 self.manual_backward(loss, **options)
         else:
             self.manual_backward(loss, **options)
+
+
+def check_names(duels: Sequence[Duel]) -> None:
+    """Refuse two duels of one name, which would share values, random numbers and curves."""
+    names = [duel.name for duel in duels]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{names.count(twice[0])} duels are called '{twice[0]}': give each a name of its own.")
 
 
 def check_saved(duel: Duel, saved: set[nn.Module]) -> None:

@@ -232,6 +232,15 @@ def test_two_duels_in_one_game_are_two_gans_alone():
     assert names >= curves | terms | heads | norms
 
 
+def test_duels_of_one_name_are_a_sentence():
+    """The second would read the logits of the first: values have the duel's name alone."""
+    game = Duels(duel("a"), duel("b"))
+    for one in game.several:
+        one.name = ""
+    with pytest.raises(UserError, match="2 duels are called ''"):
+        fit(game, digits())
+
+
 @pytest.mark.parametrize(("forgotten", "said"), [("augments", "ADA of a"), ("states", "LeCam of a"), ("parts", "of a")])
 def test_a_part_whose_state_the_game_would_not_save_is_a_sentence(forgotten, said):
     game = Duels(duel("a"), duel("b"))
