@@ -167,17 +167,19 @@ def _finish(module: Game, folder: Path) -> None:
 
     made = next(iter(module.producers().values()), None)
     best: Any = None if made is None else made.network
+    name = "generator" if best is None else module.name_of(best) or "generator"
     if hasattr(best, "latent_dim"):  # a generator of noise
-        export_generator(best, folder, module.network_description())
+        export_generator(best, folder, module.network_description(), name)
     shown = os.path.relpath(folder)
     shown = shown if not shown.startswith("..") else str(folder)
     names = ("samples.png", "samples.gif", "samples", "curves.png", "metrics.csv", "config.yaml", "checkpoints")
-    for name in (*names, "generator.safetensors"):
-        if (folder / name).exists():
-            print(f"{name:<22}{shown}/{name}")
+    for file in (*names, "generator.safetensors"):
+        if (folder / file).exists():
+            print(f"{file:<22}{shown}/{file}")
     ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # 2-D points are not a picture
     plain = re.fullmatch(r"[\w./:+-]+", shown)
     taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell and for Hydra
+    taken += f" network={name}" * (name != "generator")
     print(f"more samples:         {_program('generate')} {taken} n=64 seed=1 out=samples.{ending}")
 
 

@@ -17,20 +17,24 @@ from torch import Tensor, nn
 from gan_lightning.errors import UserError
 from gan_lightning.inference.former import FORMAT
 from gan_lightning.inference.load import LoadedGenerator
+from gan_lightning.inference.read import GENERATOR
 from gan_lightning.paths import write_atomically
 
 TOLERANCE = 1e-4  # largest difference between ONNX and PyTorch, images in [-1, 1]
 
 
-def export_generator(network: nn.Module, folder: Path | str, description: dict[str, Any]) -> Path:
+def export_generator(
+    network: nn.Module, folder: Path | str, description: dict[str, Any], name: str = GENERATOR
+) -> Path:
     """Write `folder`/generator.safetensors and generator.json; return the first.
 
     description: the "gan_lightning" entry of a checkpoint; parts that only training needs are left out.
+    name: of the network in the description.
     """
-    networks = description.get("networks") or {}
-    return export_safetensors(
-        network, Path(folder) / "generator.safetensors", {**description, "network": networks.get("generator")}
-    )
+    told = {**description, "network": (description.get("networks") or {}).get(name)}
+    if name != GENERATOR:
+        told["codes"] = None  # they are the generator's
+    return export_safetensors(network, Path(folder) / "generator.safetensors", told)
 
 
 def export_safetensors(network: nn.Module, path: Path | str, description: dict[str, Any]) -> Path:

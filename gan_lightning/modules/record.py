@@ -58,6 +58,12 @@ class Record(L.LightningModule):
         """Return the networks by the names under which a checkpoint describes them."""
         raise NotImplementedError
 
+    def name_of(self, network: nn.Module) -> str | None:
+        """Return the name of a network, also for its average; None if it is none of `networks`."""
+        return next(
+            (n for n, own in self.networks().items() if network in (own, getattr(self, f"{n}_ema", None))), None
+        )
+
     # Samples and reports ---------------------------------------------------------------------------------------------
 
     def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:

@@ -13,10 +13,13 @@ from torch import nn
 
 from gan_lightning.cli.evaluate import evaluate
 from gan_lightning.cli.generate import generate
+from gan_lightning.cli.train import _finish
 from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_generator
 from gan_lightning.inference.load import load
+from gan_lightning.inference.producers import Producer, Samples
 from gan_lightning.inference.read import read_state
+from gan_lightning.modules.record import Record
 from gan_lightning.networks.mlp2d import MLP2dGenerator
 
 
@@ -78,6 +81,28 @@ def test_an_export_holds_one_network(networks: dict[str, nn.Module], content: di
     exported = export_generator(networks["generator"], tmp_path / "exported", content["gan_lightning"])
     with pytest.raises(UserError, match="holds one network only: leave network=decoder out"):
         load(exported, network="decoder")
+
+
+class Decoding(Record):
+    """A game whose only network is called decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder, self.decoder_ema = MLP2dGenerator(width=6), MLP2dGenerator(width=6)
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"decoder": self.decoder}
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        return {"samples": Samples(self.decoder_ema, seed)}
+
+
+def test_a_run_exports_and_names_the_network_that_its_game_shows(tmp_path: Path, capsys: Any) -> None:
+    game = Decoding()
+    _finish(game, tmp_path)
+    exported = load(tmp_path / "generator.safetensors")
+    assert torch.equal(weights(exported.network), weights(game.decoder_ema))
+    assert f"ckpt={tmp_path} network=decoder n=64" in capsys.readouterr().out
 
 
 def test_a_file_need_hold_no_generator(content: dict[str, Any], saved: Callable[..., Path]) -> None:
