@@ -103,9 +103,9 @@ class SampleGrid(Callback):
             log_image(trainer.loggers, name, picture, module.images_seen)
 
     def pictures(self, trainer: L.Trainer, module: Game) -> dict[str, Image.Image]:
-        """Return the game's pictures of the fixed latents at this point of training; the first is "samples"."""
+        """Return the game's pictures of the fixed latents at this point of training, if any; the first is "samples"."""
         shown = module.pictures(self.rows, self.columns, self.points, self.seed)
-        names = ["samples", *list(shown)[1:]]
+        names = ["samples", *list(shown)[1:]][: len(shown)]
         return {name: _drawn(trainer, picture) for name, picture in zip(names, shown.values(), strict=True)}
 
     def picture(self, trainer: L.Trainer, module: Game) -> Image.Image:

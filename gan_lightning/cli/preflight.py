@@ -15,14 +15,8 @@ from gan_lightning.cli.known import check_known
 from gan_lightning.cli.objects import located
 from gan_lightning.cli.values import check_numbers, check_optimizer, check_values, parameters_of
 from gan_lightning.errors import UserError, nearest_first
+from gan_lightning.training.options import check_trainer_flags
 
-OURS = {
-    "max_steps": (-1, "max_kimg or max_epochs, which count images and not optimiser steps"),
-    "min_steps": (None, "max_kimg or max_epochs"),
-    "gradient_clip_val": (None, "optim.clip_norm"),
-    "gradient_clip_algorithm": (None, "optim.clip_norm"),
-    "accumulate_grad_batches": (1, "model.accumulate"),
-}
 # Keys of the run: kind and least value. Arguments of a node with a _target_ are checked against its annotations.
 NUMBERS = {
     "seed": (int, -math.inf),
@@ -108,15 +102,6 @@ def _makes_points(config: DictConfig) -> bool:
 
 def _data(config: DictConfig) -> str:
     return config.data._target_.rpartition(".")[2]
-
-
-def check_trainer_flags(trainer: DictConfig) -> None:
-    """Refuse Trainer flags that do not work with manual optimisation."""
-    for flag, (neutral, ours) in OURS.items():
-        if trainer.get(flag) not in (neutral, None):
-            raise UserError(
-                f"trainer.{flag} has no effect on a GAN, whose players step one at a time: use {ours} instead."
-            )
 
 
 def check_strategy(trainer: DictConfig) -> None:

@@ -176,6 +176,8 @@ def _finish(module: Game, folder: Path) -> None:
     for file in (*names, "generator.safetensors"):
         if (folder / file).exists():
             print(f"{file:<22}{shown}/{file}")
+    if made is None:
+        return
     ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # 2-D points are not a picture
     plain = re.fullmatch(r"[\w./:+-]+", shown)
     taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell and for Hydra

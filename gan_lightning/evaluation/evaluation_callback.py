@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import nn
 
 from gan_lightning.callbacks.base import Callback
 from gan_lightning.callbacks.every import EveryKimg
@@ -116,10 +115,13 @@ class EvaluationCallback(Callback):
 
 
 def attach(evaluator: Evaluator, module: Game, producer: str | None = None) -> None:
-    """Attach a game's producer to the evaluator: the one called `producer`, None for the first."""
-    discriminator = getattr(module, "discriminator", None)
-    judge = discriminator if isinstance(discriminator, nn.Module) else None
-    evaluator.attach(chosen(module.producers(evaluator.seed, evaluator.raw), producer), judge)
+    """Attach a game's producer to the evaluator: the one called `producer`, None for the first.
+
+    Raises UserError if there is no such producer.
+    """
+    made = chosen(module.producers(evaluator.seed, evaluator.raw), producer)
+    name = None if made.network is None else module.name_of(made.network)
+    evaluator.attach(made, module.networks().get(module.judges().get(name or "", "")))
 
 
 def _take(module: Game, scores: dict[str, float]) -> None:

@@ -93,7 +93,7 @@ class LoadedGenerator:
             raise UserError(f"{type(network).__name__} cannot be sampled: it has no attribute {', '.join(lacking)}.")
         self.network = cast(Generator, network)
         codes = self.network.codes = _codes(stored, self.network.latent_dim)
-        self.path, self._trusted = stored.path, trusted or {}
+        self.path, self.name, self._trusted = stored.path, stored.name, trusted or {}
         self._samplers: dict[Options, Sampler] = {}
         self.description: dict[str, Any] = {
             **stored.description,
@@ -160,14 +160,14 @@ class LoadedGenerator:
         chosen = Options(**options)
         if chosen not in self._samplers:
             chosen.check(self.network)
-            judge = load_discriminator(self.path, self._trusted) if chosen.needs_discriminator else None
+            judge = load_discriminator(self.path, self._trusted, self.name) if chosen.needs_discriminator else None
             self._samplers[chosen] = Sampler(self.network, chosen, judge.to(self.device) if judge is not None else None)
         return self._samplers[chosen]
 
     def discriminator(self) -> nn.Module | None:
         """Return the discriminator in the file; None if there is none that can be built."""
         try:
-            return build_discriminator(self.path, self._trusted).to(self.device)
+            return build_discriminator(self.path, self._trusted, self.name).to(self.device)
         except UserError:
             return None
 

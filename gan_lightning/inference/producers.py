@@ -106,8 +106,9 @@ def chosen(producers: Mapping[str, Producer], name: str | None = None) -> Produc
     """Return the producer called `name`, None for the first; raise a UserError if it does not exist."""
     found = producers.get(next(iter(producers), "") if name is None else name)
     if found is None:
-        there = f"choose one of {', '.join(producers)}" if producers else "there are none"
-        raise UserError(f"There is no producer called {name}: {there}.")
+        if not producers:
+            raise UserError("The game makes no samples, it has no producers: leave metrics out (metrics=[]).")
+        raise UserError(f"There is no producer called {name}: choose one of {', '.join(producers)}.")
     return found
 
 

@@ -84,14 +84,16 @@ def read_weights(path: Path | str) -> Tensors:
     return {f"{GENERATOR}.{name}": tensor for name, tensor in read(path).tensors.items()}
 
 
-def read_discriminator(path: Path) -> Stored:
-    """Read the discriminator in a checkpoint; raise UserError if there is none that can be rebuilt."""
+def read_discriminator(path: Path, generator: str = GENERATOR) -> Stored:
+    """Read the discriminator that judges `generator` in a checkpoint; raise UserError if none can be rebuilt."""
     if path.suffix == ".safetensors":
         raise UserError(f"{path} has no discriminator, which rejection and langevin_steps need: give the .ckpt file.")
     checkpoint = _checkpoint(path)
-    tensors = _starting_with("discriminator.", checkpoint["state_dict"])
-    network = _networks(checkpoint).get("discriminator")
-    stored = Stored(path, network, tensors, checkpoint["gan_lightning"], "discriminator")
+    description = checkpoint["gan_lightning"]
+    judges = description["judges"] if _is_dict(description, "judges") else {GENERATOR: "discriminator"}
+    name = str(judges.get(generator))
+    tensors = _starting_with(f"{name}.", checkpoint["state_dict"])
+    stored = Stored(path, _networks(checkpoint).get(name), tensors, description, name)
     if not tensors or stored.target is None:
         raise UserError(
             f"{path} has no discriminator that can be built again, and rejection and langevin_steps need one: leave "

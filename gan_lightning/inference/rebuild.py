@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from gan_lightning.errors import UserError
-from gan_lightning.inference.read import Stored, Tensors, read_discriminator
+from gan_lightning.inference.read import GENERATOR, Stored, Tensors, read_discriminator
 from gan_lightning.networks.base import as_output
 from gan_lightning.networks.layers.minibatch import MinibatchStddev
 from gan_lightning.networks.layers.minibatch_discrimination import MinibatchDiscrimination
@@ -29,7 +29,7 @@ def build(stored: Stored, trusted: dict[str, Factory]) -> nn.Module:
     """
     if stored.target is None:
         raise UserError(
-            f"{stored.path} does not say how its generator is built: derive the class from "
+            f"{stored.path} does not say how its {stored.name} is built: derive the class from "
             f"gan_lightning.networks.base.Generator before training, or build it yourself and pass network=."
         )
     with _at_most(8 * len(stored.tensors) + 1000, stored), torch.device("meta"):
@@ -120,13 +120,13 @@ def _at_most(limit: int, stored: Stored) -> Iterator[None]:
         hook.remove()
 
 
-def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
-    """Return the discriminator in the checkpoint at `path`, in evaluation mode.
+def load_discriminator(path: Path, trusted: dict[str, Factory], generator: str = GENERATOR) -> nn.Module:
+    """Return the discriminator that judges `generator` in the checkpoint at `path`, in evaluation mode.
 
     As for generators, the file can name only our classes and those in `trusted`. Raises UserError if there is none, or
     if the logit of a sample depends on other samples.
     """
-    discriminator = build_discriminator(path, trusted)
+    discriminator = build_discriminator(path, trusted, generator)
     neighbours = any(isinstance(part, MinibatchStddev | MinibatchDiscrimination) for part in discriminator.modules())
     if neighbours or getattr(discriminator, "pack", 1) > 1:
         raise UserError(
@@ -136,9 +136,9 @@ def load_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
     return discriminator
 
 
-def build_discriminator(path: Path, trusted: dict[str, Factory]) -> nn.Module:
-    """Return the discriminator in the checkpoint at `path`, of any kind, in evaluation mode."""
-    return build(read_discriminator(path), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
+def build_discriminator(path: Path, trusted: dict[str, Factory], generator: str = GENERATOR) -> nn.Module:
+    """Return the discriminator that judges `generator` in the checkpoint at `path`, of any kind, in evaluation mode."""
+    return build(read_discriminator(path, generator), {**trust(DISCRIMINATOR_PARTS + FORMER_PARTS), **trusted})
 
 
 def logits(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:

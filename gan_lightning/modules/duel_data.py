@@ -18,6 +18,11 @@ def check(duel: Duel, data: Any) -> None:
     check_head(duel, data)
 
 
+def name_of(data: Any) -> str:
+    """Return the name of a data module, also of one that has none."""
+    return getattr(data, "name", None) or type(data).__name__
+
+
 def check_shape(duel: Duel, data: Any) -> None:
     """Refuse a generator whose samples have another shape than those of the data set."""
     if not hasattr(data, "image_shape"):
@@ -26,8 +31,8 @@ def check_shape(duel: Duel, data: Any) -> None:
     made = tuple(getattr(duel.generator, "image_shape", there))
     if made != there:
         raise UserError(
-            f"The generator makes images of shape {made}, but data {data.name} has {there}: choose a model for this "
-            "data."
+            f"The generator makes images of shape {made}, but data {name_of(data)} has {there}: choose a model for "
+            "this data."
         )
 
 
@@ -52,7 +57,7 @@ def check_head(duel: Duel, data: Any) -> None:
         return
     if not classes:
         raise UserError(
-            f"{type(head).__name__} needs labels (data.num_classes=0), and {data.name} is unlabelled here: take "
+            f"{type(head).__name__} needs labels (data.num_classes=0), and {name_of(data)} is unlabelled here: take "
             "another head, or a labelled data set."
         )
     raise UserError(

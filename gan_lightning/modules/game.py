@@ -25,7 +25,7 @@ from gan_lightning.training.distributed import (
 )
 from gan_lightning.training.engine import Engine, Loss, Phase, Terms
 from gan_lightning.training.memory import Networks
-from gan_lightning.training.options import TrainingOptions
+from gan_lightning.training.options import TrainingOptions, check_trainer_flags
 from gan_lightning.training.player import Player, correct_for_lazy_steps
 from gan_lightning.training.step import Rows, Step
 
@@ -67,6 +67,11 @@ class Game(Record):
     def duels(self) -> list[Duel]:
         """Return the duels; none by default."""
         return []
+
+    def judges(self) -> dict[str, str]:
+        """Return the names of the duels' discriminators by their generators' names."""
+        pairs = [(self.name_of(duel.generator), self.name_of(duel.discriminator)) for duel in self.duels()]
+        return {made: judge for made, judge in pairs if made is not None and judge is not None}
 
     def moved_by(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters that each player updates; by default those of its roles in the duels."""
@@ -204,6 +209,7 @@ class Game(Record):
                 f"strategy {type(strategy).__name__} cannot train a GAN, whose players step one at a time: pass "
                 "strategy=gan_lightning.ReplicaStrategy() to the Trainer (trainer=ddp on the command line)."
             )
+        check_trainer_flags(self.trainer)
         self.check(self._datamodule, self.trainer.world_size)
         self._low_precision = torch.is_autocast_enabled(self.device.type) or "32" not in str(self.trainer.precision)
         self._networks, self.batch_fields = Networks(), getattr(self._datamodule, "fields", {})
@@ -305,6 +311,7 @@ class Game(Record):
             check_source(self, data, self.task)
         pieces, size = self.options.accumulate, getattr(data, "batch_size", None)
         check_names(self.duels())
+        check_apart(self.duels())
         for duel in self.duels():
             check_saved(duel, set(self.modules()))
             duel.check(data, processes * pieces)
@@ -346,6 +353,16 @@ def check_names(duels: Sequence[Duel]) -> None:
     names = [duel.name for duel in duels]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{names.count(twice[0])} duels are called '{twice[0]}': give each a name of its own.")
+
+
+def check_apart(duels: Sequence[Duel]) -> None:
+    """Refuse a stateful regulariser in two duels: its running values would mix what both see."""
+    owned = [part for duel in duels for part in duel.regularizers.values() if isinstance(part, nn.Module)]
+    for part in owned:
+        if owned.count(part) > 1:
+            raise UserError(
+                f"{type(part).__name__} keeps running values and is in two duels: give each one of its own."
+            )
 
 
 def check_saved(duel: Duel, saved: set[nn.Module]) -> None:

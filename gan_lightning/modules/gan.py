@@ -131,7 +131,7 @@ def first_stages(discriminator: nn.Module, count: int) -> list[nn.Module]:
     stages = backbone.stages()
     if not 0 <= count <= len(stages):
         raise UserError(
-            f"model.freeze_d={count} is out of range: {type(backbone).__name__} has {len(stages)} stages here: "
-            f"give a whole number from 0 to {len(stages)}."
+            f"model.freeze_d={count} is out of range: {type(backbone).__name__} has {len(stages)} "
+            f"stage{'s' * (len(stages) != 1)} here: give a whole number from 0 to {len(stages)}."
         )
     return [layer for stage in stages[:count] for layer in stage]

@@ -64,6 +64,10 @@ class Record(L.LightningModule):
             (n for n, own in self.networks().items() if network in (own, getattr(self, f"{n}_ema", None))), None
         )
 
+    def judges(self) -> dict[str, str]:
+        """Return for each network that makes samples the name of the discriminator that judges them; {} by default."""
+        return {}
+
     # Samples and reports ---------------------------------------------------------------------------------------------
 
     def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
@@ -75,11 +79,11 @@ class Record(L.LightningModule):
         return chosen(self.producers(seed, raw))(start, stop, labels)["images"]
 
     def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
-        """Return the producers of samples of stream `seed` by name; the first is evaluated and shown.
+        """Return the producers of samples of stream `seed` by name; the first is evaluated and shown. None by default.
 
         raw: with the trained weights instead of their average.
         """
-        raise NotImplementedError
+        return {}
 
     def pictures(self, rows: int, columns: int, points: int, seed: int) -> dict[str, Picture]:
         """Return the game's present pictures by name: those of its producers, in order.
@@ -124,10 +128,8 @@ class Record(L.LightningModule):
 
     def network_description(self) -> dict[str, Any]:
         """Return the information from which another process can rebuild the generator and interpret its samples."""
-        data, codes = (
-            getattr(self._trainer, "datamodule", None),
-            getattr(getattr(self, "generator", None), "codes", None),
-        )
+        data, shown = getattr(self._trainer, "datamodule", None), next(iter(self.producers().values()), None)
+        codes = getattr(shown and shown.network, "codes", None)
         return {
             "format": FORMAT,
             "iteration": self.iteration,
@@ -138,6 +140,7 @@ class Record(L.LightningModule):
             "best": dict(self.best),
             "scored_at": self.scored_at,
             "networks": {name: state.describe(network) for name, network in self.networks().items()},
+            "judges": self.judges(),
             "codes": codes and codes.plain(),
             "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
             "protocol": self.protocol,

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from gan_lightning.errors import UserError, check_range
 from gan_lightning.training.player import Schedule
+
+FLAGS = {  # flags of Lightning's Trainer -> the neutral value, and what to use instead
+    "max_steps": (-1, "max_kimg or max_epochs, which count images and not optimiser steps"),
+    "min_steps": (None, "max_kimg or max_epochs"),
+    "gradient_clip_val": (None, "optim.clip_norm"),
+    "gradient_clip_algorithm": (None, "optim.clip_norm"),
+    "accumulate_grad_batches": (1, "model.accumulate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +61,12 @@ def check_counts(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{name}={value} is out of range: it is a whole number of at least 1.")
+
+
+def check_trainer_flags(trainer: Any) -> None:
+    """Refuse flags of a Trainer, or of its configuration, that do not work with manual optimisation."""
+    for flag, (neutral, ours) in FLAGS.items():
+        if getattr(trainer, flag) not in (neutral, None):
+            raise UserError(
+                f"trainer.{flag} has no effect on a GAN, whose players step one at a time: use {ours} instead."
+            )

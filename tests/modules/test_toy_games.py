@@ -10,14 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
+from gan_lightning import load
 from gan_lightning.augment import ADA
+from gan_lightning.callbacks import SampleGrid
+from gan_lightning.cli.train import _finish
 from gan_lightning.data import Digits, Ring
 from gan_lightning.errors import UserError
+from gan_lightning.evaluation.evaluation_callback import attach
+from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.inference.producers import Producer, Samples
 from gan_lightning.losses import Hinge, NonSaturating
 from gan_lightning.modules.duel import Duel
 from gan_lightning.modules.game import Game
 from gan_lightning.modules.gan import GAN
-from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator
+from gan_lightning.networks import DCGANBackbone, DCGANGenerator, Discriminator, MLP2dBackbone, MLP2dGenerator
 from gan_lightning.networks.heads import AuxiliaryClassifierHead, InfoHead
 from gan_lightning.regularizers import R1, LeCam
 from gan_lightning.training.engine import Phase, Terms
@@ -139,6 +145,60 @@ def whole(game: Autoencoder, iteration: int) -> Step:
     return Step({"image": torch.cat([batch["image"] for batch in several])}, seed=5, iteration=iteration)
 
 
+def test_a_game_that_makes_no_samples_trains_and_is_not_evaluated(tmp_path, capsys):
+    game = Autoencoder()
+    trainer = fit(game, ring(), callbacks=[SampleGrid()], default_root_dir=tmp_path)
+    assert not [*tmp_path.glob("*.png")] and SampleGrid().pictures(trainer, game) == {}
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    _finish(game, tmp_path)
+    assert "more samples" not in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"makes no samples, it has no producers: leave metrics out"):
+        attach(Evaluator({}, ring(), None), game)
+
+
+def test_flags_that_count_optimiser_steps_are_refused_by_a_plain_trainer():
+    with pytest.raises(UserError, match=r"trainer.max_steps has no effect on a GAN.*use max_kimg"):
+        fit(Autoencoder(), ring(), max_steps=9)
+
+
+# Networks by other names ---------------------------------------------------------------------------------------------
+
+
+class Named(Game):
+    """A duel whose networks are a decoder and a critic."""
+
+    averaged = ("decoder",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder, self.critic = MLP2dGenerator(latent_dim=2), Discriminator(MLP2dBackbone())
+        self.duel = Duel(self.decoder, self.critic, NonSaturating())
+        self.keep_averages()
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"decoder": self.decoder, "critic": self.critic}
+
+    def duels(self) -> list[Duel]:
+        return [self.duel]
+
+    def producers(self, seed: int = 0, raw: bool = False) -> dict[str, Producer]:
+        return {"samples": Samples(self.decoder if raw else self.decoder_ema, seed, averaged=not raw)}
+
+
+def test_networks_may_have_any_name(tmp_path):
+    game = Named()
+    fit(game, ring()).save_checkpoint(tmp_path / "last.ckpt")
+    evaluator = Evaluator({}, ring(), None)
+    for raw in (False, True):
+        evaluator.raw = raw
+        attach(evaluator, game)
+        assert evaluator.discriminator is game.critic
+    loaded = load(tmp_path / "last.ckpt", network="decoder")
+    assert torch.equal(loaded.sample(5, seed=1), game.sample(0, 5, seed=1))
+    judge = loaded.sampler(rejection=True).discriminator
+    assert all(torch.equal(value, game.critic.state_dict()[name]) for name, value in judge.state_dict().items())
+
+
 # Two duels ----------------------------------------------------------------------------------------------------------
 
 
@@ -246,6 +306,13 @@ def test_a_part_whose_state_the_game_would_not_save_is_a_sentence(forgotten, sai
     game = Duels(duel("a"), duel("b"))
     delattr(game, forgotten)
     with pytest.raises(UserError, match=f"{said} has a state, which the game would not save"):
+        fit(game, digits())
+
+
+def test_running_values_of_two_duels_are_kept_apart():
+    game = Duels(duel("a"), duel("b"))
+    game.several[1].regularizers = game.several[0].regularizers
+    with pytest.raises(UserError, match="LeCam keeps running values and is in two duels"):
         fit(game, digits())
 
 
