@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gan_lightning.errors import UserError
-from gan_lightning.regularizers import R1, R2, GradientPenalty, WeightClipping
+from gan_lightning.regularizers import R1, R2, GradientPenalty, OneSidedGradientPenalty, WeightClipping
 from tests.duel_step import duel_step
 
 
@@ -62,6 +62,12 @@ def test_a_linear_critic_has_its_weight_as_gradient_everywhere(batch):
 def test_the_gradient_penalty_is_two_sided():
     value = GradientPenalty(weight=1.0)(step(Linear([0.3, 0.4]), torch.randn(5, 2)))
     assert value.item() == pytest.approx(0.25, rel=1e-5)
+
+
+@pytest.mark.parametrize(("weights", "value"), [([0.3, 0.4], 0.0), ([3.0, 4.0], 16.0)])
+def test_the_one_sided_penalty_leaves_small_gradients_alone(weights, value):
+    penalty = OneSidedGradientPenalty(weight=1.0)(step(Linear(weights), torch.randn(5, 2)))
+    assert penalty.item() == pytest.approx(value, rel=1e-5)
 
 
 @pytest.mark.parametrize("shared", [frozenset(), frozenset({"real"})])
