@@ -120,8 +120,7 @@ def attach(evaluator: Evaluator, module: Game, producer: str | None = None) -> N
     Raises UserError if there is no such producer.
     """
     made = chosen(module.producers(evaluator.seed, evaluator.raw), producer)
-    name = None if made.network is None else module.name_of(made.network)
-    evaluator.attach(made, module.networks().get(module.judges().get(name or "", "")))
+    evaluator.attach(made, None if made.network is None else module.judge_of(made.network))
 
 
 def _take(module: Game, scores: dict[str, float]) -> None:

@@ -68,6 +68,10 @@ class Record(L.LightningModule):
         """Return for each network that makes samples the name of the discriminator that judges them; {} by default."""
         return {}
 
+    def judge_of(self, network: nn.Module) -> nn.Module | None:
+        """Return the discriminator that judges the samples of `network`, or of its average; None if there is none."""
+        return self.networks().get(self.judges().get(self.name_of(network) or "", ""))
+
     # Samples and reports ---------------------------------------------------------------------------------------------
 
     def sample(self, start: int, stop: int, seed: int = 0, labels: Tensor | None = None, raw: bool = False) -> Tensor:
