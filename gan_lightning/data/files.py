@@ -14,12 +14,13 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import say
 from gan_lightning.data.image_data import SquareImage, unreadable
+from gan_lightning.data.listing import Listing
+from gan_lightning.data.opening import open_image
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.paths import cache_dir, write_atomically
@@ -57,6 +58,12 @@ class FileData(GANData):
     def files(self, split: str) -> FileImages:
         """Return the files of `split`; UserError if there are none. Subclasses implement this."""
         raise NotImplementedError
+
+    def tell(self, there: Listing) -> None:
+        """Print how many images and classes were found, and what is left out; UserError for a closed folder."""
+        if self.on_error == "raise":
+            there.check_closed(", or set data.on_error=skip to leave out what is in such folders")
+        say(there.line(str(self.name), len(self.class_names or ())))
 
     @property
     def transform(self) -> SquareImage:
@@ -140,7 +147,7 @@ def _decodes(files: FileImages, index: int) -> bool:
 def _opens(files: FileImages, index: int) -> bool:
     for path in files.paths(index):
         try:
-            with Image.open(path):
+            with open_image(path):
                 pass
         except Exception as error:  # decoders raise many types
             raise unreadable(path, error, skippable=True) from error

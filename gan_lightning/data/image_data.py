@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +11,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
+from gan_lightning.data.listing import Place
+from gan_lightning.data.opening import open_image
 from gan_lightning.errors import UserError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R 601
 HALF = 128  # grey levels from here on are white
 
@@ -33,13 +33,13 @@ class SquareImage:
     crop: int | None = None
     skippable: bool = field(default=False, repr=False)
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the image in file `path`; UserError names a file that cannot be read."""
-        return decoded(path, self.convert, self.skippable)
+        return decoded(path, self.convert, self.skippable, None if self.crop else self.size)
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
-        image = eight_bit(ImageOps.exif_transpose(image), self.channels)
+        image = upright(image, self.channels)
         pixels = square(image, self.size, self.crop, Image.Resampling.BICUBIC)
         return torch.from_numpy(pixels).reshape(self.size, self.size, self.channels).permute(2, 0, 1)
 
@@ -51,13 +51,13 @@ class SquareMask:
     size: int
     crop: int | None = None
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the mask in file `path`; UserError for a file that cannot be read or is not black and white."""
         return decoded(path, self.convert)
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
-        image = eight_bit(ImageOps.exif_transpose(image), channels=1)
+        image = upright(image, channels=1)
         brightest = np.asarray(image).max()
         if 0 < brightest < HALF:  # such as levels 0 and 1, which would all be black
             raise ValueError(f"a mask is black and white, 0 and 255, and the brightest pixel is {brightest}")
@@ -74,7 +74,7 @@ class SquareMap:
     size: int
     crop: int | None = None
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the map in file `path`; UserError for a file that cannot be read or has colours."""
         return decoded(path, self.convert)
 
@@ -87,13 +87,23 @@ class SquareMap:
         return torch.from_numpy(classes.astype(np.uint8 if image.mode in ("1", "L", "P") else np.int64))
 
 
-def decoded(path: Path, convert: Callable[[Image.Image], Tensor], skippable: bool = False) -> Tensor:
-    """Return `convert` of the image in file `path`; UserError names a file that cannot be read."""
+def decoded(
+    path: Place, convert: Callable[[Image.Image], Tensor], skippable: bool = False, enough: int | None = None
+) -> Tensor:
+    """Return `convert` of the image in file `path`; UserError names a file that cannot be read.
+
+    enough: see `open_image`.
+    """
     try:
-        with Image.open(path) as image:
+        with open_image(path, enough) as image:
             return convert(image)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
         raise unreadable(path, error, skippable) from error
+
+
+def upright(image: Image.Image, channels: int) -> Image.Image:
+    """Return `image` as it is seen, turned as its EXIF data say, in mode L or RGB."""
+    return eight_bit(ImageOps.exif_transpose(image), channels)
 
 
 def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resampling) -> np.ndarray:
@@ -111,7 +121,7 @@ def centre(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def unreadable(path: Path, error: Exception, skippable: bool = False) -> UserError:
+def unreadable(path: object, error: Exception, skippable: bool = False) -> UserError:
     """Return the error for a file that cannot be decoded; `skippable`: it recommends data.on_error=skip."""
     ways = "repair or remove it" + ", or set data.on_error=skip to leave out such files" * skippable
     return UserError(f"Image {path} cannot be read ({type(error).__name__}: {error}); {ways}.")

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics import Metric
 
-from gan_lightning.data.image_data import ENDINGS, SquareImage, eight_bit, unreadable
+from gan_lightning.data.download import say
+from gan_lightning.data.image_data import SquareImage, decoded, upright
+from gan_lightning.data.listing import Place, Root, endings, listed
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
@@ -98,7 +100,7 @@ class ImageSet:
 
     def fingerprint(self, split: str) -> str:
         """Return a hash of the content and of the transform."""
-        return digest("images", self.image_shape, self.source.fingerprint)
+        return digest("upright images", self.image_shape, self.source.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -108,27 +110,28 @@ class NativeImage:
     height: int
     width: int
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the tensor of a file; UserError names one that cannot be read."""
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(eight_bit(image, channels=3))
-        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
-            raise unreadable(path, error) from error
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+        return decoded(path, self.convert)
+
+    def convert(self, image: Image.Image) -> Tensor:
+        """Return the tensor of an image opened by Pillow, turned upright."""
+        return torch.from_numpy(np.array(upright(image, channels=3))).permute(2, 0, 1)
 
 
 def from_folder(folder: Path | str, image_size: int | None = None, num_workers: int = 0) -> ImageSet:
-    """Return all images under `folder`, in the order of their names.
+    """Return all images in a folder or archive, in the order of their names; listed and decoded as for training.
 
     image_size: None keeps their size, which must be the same for all; a number crops and resizes them to that square.
     """
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise UserError(f"There is no folder {root}: give two folders of images, real=FOLDER fake=FOLDER.")
-    names = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    if not Path(folder).expanduser().exists():
+        raise UserError(f"There is no folder {folder}: give two folders of images, real=FOLDER fake=FOLDER.")
+    there = listed(folder, "real=FOLDER fake=FOLDER: ")
+    root, names = there.root, there.names
     if not names:
-        raise UserError(f"There are no images under {root}: looked for {', '.join(ENDINGS)}.")
+        raise UserError(f"There are no images under {root}: looked for {', '.join(endings())}.")
+    there.check_closed("")
+    say(there.line(root.name))
     height, width = (image_size, image_size) if image_size else _one_size(root, names)
     transform = SquareImage(image_size, channels=3) if image_size else NativeImage(height, width)
     return ImageSet(root.name, FileImages(root, names, None, transform), (3, height, width), num_workers)
@@ -225,8 +228,8 @@ def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:
         )
 
 
-def _one_size(root: Path, names: list[str]) -> tuple[int, int]:
-    """Return (height, width) of all the files, read from their headers."""
+def _one_size(root: Root, names: list[str]) -> tuple[int, int]:
+    """Return (height, width) of all the files, turned upright."""
     first = _size(root / names[0])
     for name in names[1:]:
         size = _size(root / name)
@@ -238,9 +241,6 @@ def _one_size(root: Path, names: list[str]) -> tuple[int, int]:
     return first
 
 
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except Exception as error:  # as above
-        raise unreadable(path, error) from error
+def _size(path: Place) -> tuple[int, int]:
+    _, height, width = NativeImage(0, 0)(path).shape
+    return height, width
