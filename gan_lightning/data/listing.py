@@ -38,12 +38,12 @@ class Listing:
 
     def line(self, name: str, classes: int = 0) -> str:
         """Return what was found, such as "folder: 55 images of 2 classes; left out: 3 .txt, 1 .mp4"."""
-        found = f"{name}: {_number(len(self.names), 'image')}" + f" of {_number(classes, 'class')}" * bool(classes)
+        found = f"{name}: {number_of(len(self.names), 'image')}" + f" of {number_of(classes, 'class')}" * bool(classes)
         left = [f"{count:,} {ending}" for ending, count in sorted(self.others.items(), key=lambda item: -item[1])]
-        left += [_number(len(self.closed), "folder") + " that cannot be read"] if self.closed else []
+        left += [number_of(len(self.closed), "folder") + " that cannot be read"] if self.closed else []
         return found + f"; left out: {', '.join(left)}" * bool(left)
 
-    def check_closed(self, advice: str) -> None:
+    def check_closed(self, advice: str = "") -> None:
         """Raise UserError if a folder could not be read; `advice` says what may be done beside opening it."""
         if self.closed:
             more = f", and {len(self.closed) - 1:,} more" * (len(self.closed) > 1)
@@ -81,13 +81,13 @@ def listed(path: str | Path, key: str = "data.root=") -> Listing:
 def top_folders(path: str | Path) -> list[str]:
     """Return the sorted names of the folders at the top of folder or archive `path`; [] if there is no such thing."""
     path = Path(path).expanduser()
-    if is_archive(path):
-        stat = path.stat()
-        return list(_tops(path, stat.st_size, stat.st_mtime_ns))
     try:
+        if is_archive(path):
+            stat = path.stat()
+            return list(_tops(path, stat.st_size, stat.st_mtime_ns))
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if _is_folder(entry) and not hidden(entry.name))
-    except OSError:
+    except (OSError, UserError):  # why is said when the images are listed
         return []
 
 
@@ -100,9 +100,16 @@ def mark(place: Place) -> tuple[int, int]:
         if isinstance(place, Member):
             return place.mark()
         stat = place.stat()
+        if not os.access(place, os.R_OK):  # so that it counts as another file once it may be read
+            return -1, -1
         return stat.st_size, stat.st_mtime_ns
     except OSError:
         return -1, -1
+
+
+def number_of(count: int, thing: str) -> str:
+    """Return such as "1 image", "2,000 classes"."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "es" if thing.endswith("s") else "s")
 
 
 def hidden(name: str) -> bool:
@@ -168,7 +175,3 @@ def _left_out(name: str) -> str:
     if name.lower().endswith(endings()):
         return ""
     return os.path.splitext(name)[1].lower() or "without ending"
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + ("" if count == 1 else "es" if thing.endswith("s") else "s")

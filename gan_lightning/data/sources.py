@@ -233,6 +233,10 @@ class FileImages(Source):
         others = [files.root / files.names[index] for files in self.further.values()]
         return [self.root / self.names[index], *others]
 
+    def through(self, transform: Transform) -> FileImages:
+        """Return the same files with another transform of the images."""
+        return FileImages(self.root, self.names, _listed(self.labels), transform, self.further)
+
     def without(self, unreadable: set[str]) -> FileImages:
         """Return the samples without those whose image is named in `unreadable`."""
         kept = [i for i, name in enumerate(self.names) if name not in unreadable]
@@ -313,6 +317,10 @@ class SideBySide:
     def to(self, device: torch.device | str) -> SideBySide:
         """Return the same in the memory of `device`."""
         return SideBySide([source.to(device) for source in self.sources])
+
+
+def _listed(labels: Tensor | None) -> list[int] | None:
+    return None if labels is None else labels.tolist()
 
 
 def _check_count(name: str, count: int, wanted: int) -> None:
