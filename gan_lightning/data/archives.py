@@ -11,16 +11,20 @@ import io
 import os
 import posixpath
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from gan_lightning.data.names import left_out
 from gan_lightning.errors import UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error)
 LARGEST = 2**30  # bytes of one file in an archive
 HELD = 2**31  # bytes of a tar.gz's images, which are held in memory
 
@@ -59,8 +63,8 @@ class Member:
 class Archive:
     """The files of an archive: `entries` by name. Links to files in it are files, all other links lead nowhere.
 
-    A folder that holds all there is in the way `unzip` and `tar` make one (`images/cat/1.png`, `images/dog/1.png`) is
-    left out of the names, so that class folders are at the top.
+    The one folder in which all folders of images are (`images/cat/1.png`, `images/dog/1.png`), which appears where a
+    folder is packed, is left out of the names, so that class folders are at the top.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +73,7 @@ class Archive:
         self.links: dict[str, str] = {}  # that lead nowhere
         entries, links = self._index()
         self._follow(entries, links)
-        top = _common_top([name for name in entries if not name.startswith(("__MACOSX/", "."))])
+        top = _common_top(name for name in entries if not left_out(name))
         self.entries = {name.removeprefix(top): entry for name, entry in entries.items()}
         self.links = {name.removeprefix(top): target for name, target in links.items()}
 
@@ -154,8 +158,8 @@ class Tar(Archive):
         file, entries, links = Positioned(self.path), {}, {}
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
-                if info.isreg() and not info.issparse():
-                    read = _slice_reader(file, info.offset_data, info.size)
+                if info.isreg():
+                    read = _in_pieces if info.issparse() else _slice_reader(file, info.offset_data, info.size)
                     entries[tidy(info.name)] = Entry(info.name, info.size, int(info.mtime * 10**9), read)
                 elif info.islnk() or info.issym():
                     links[tidy(info.name)] = _target(info)
@@ -235,7 +239,7 @@ def archive(path: Path) -> Archive:
     kind = next(KINDS[ending] for ending in ARCHIVES if path.name.lower().endswith(ending))
     try:
         return kind(path)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, *DAMAGE) as error:
         why = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} cannot be read as a {kind.__name__.lower()} file ({why}); is it complete?") from error
 
@@ -255,7 +259,7 @@ def _target(info: tarfile.TarInfo) -> str:
 
 
 def _common_top(names: Iterable[str]) -> str:
-    """Return "top/" if all names are in folders of one folder `top`, else ""."""
+    """Return "top/" if all images are in folders of one folder `top`, else ""."""
     parts = [name.split("/") for name in names]
     one = len({part[0] for part in parts}) == 1 and all(len(part) > 2 for part in parts)
     return f"{parts[0][0]}/" if one else ""
@@ -267,6 +271,10 @@ def _zip_reader(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], by
 
 def _slice_reader(file: Positioned, offset: int, count: int) -> Callable[[], bytes]:
     return lambda: file.at(offset, count)
+
+
+def _in_pieces() -> bytes:
+    raise OSError("it is stored in pieces, as a sparse file; unpack the archive and give its folder")
 
 
 def _held(content: bytes) -> Callable[[], bytes]:

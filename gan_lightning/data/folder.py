@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_lightning.data.files import FileData
-from gan_lightning.data.listing import Root, endings, listed
+from gan_lightning.data.listing import Root, listed
+from gan_lightning.data.names import endings
 from gan_lightning.data.resolvers import class_folders
 from gan_lightning.data.sources import FileImages
 from gan_lightning.errors import UserError

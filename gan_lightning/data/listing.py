@@ -13,12 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from gan_lightning.data.archives import ARCHIVES, Archive, Member, archive, is_archive
+from gan_lightning.data.names import hidden, left_out
 from gan_lightning.errors import UserError
 
-ENDINGS = (
-    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".jpe", ".ppm", ".pgm", ".pbm", ".pnm",
-    ".avif",
-)  # fmt: skip
 Root = Path | Archive
 Place = Path | Member  # root / name
 
@@ -71,7 +68,7 @@ def listed(path: str | Path, key: str = "data.root=") -> Listing:
     closed: list[str] = []
     names, others = [], Counter[str]()
     for name in root.names if isinstance(root, Archive) else _walk(root, closed):
-        if what := _left_out(name):
+        if what := left_out(name):
             others[what] += 1
         else:
             names.append(name)
@@ -110,19 +107,6 @@ def mark(place: Place) -> tuple[int, int]:
 def number_of(count: int, thing: str) -> str:
     """Return such as "1 image", "2,000 classes"."""
     return f"{count:,} {thing}" + ("" if count == 1 else "es" if thing.endswith("s") else "s")
-
-
-def hidden(name: str) -> bool:
-    """Return whether file managers hide `name`, or macOS added it to an archive."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-@cache
-def endings() -> tuple[str, ...]:
-    """Return the endings of images that this Pillow reads."""
-    from PIL import features
-
-    return tuple(ending for ending in ENDINGS if ending != ".avif" or features.check("avif"))
 
 
 @cache
@@ -166,12 +150,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link in a circle, or into a closed folder: found out when it is read
         return False
-
-
-def _left_out(name: str) -> str:
-    """Return what a file counts as among those that are left out; "" for an image."""
-    if any(hidden(part) for part in name.split("/")):
-        return "hidden"
-    if name.lower().endswith(endings()):
-        return ""
-    return os.path.splitext(name)[1].lower() or "without ending"

@@ -15,7 +15,8 @@ from torchmetrics import Metric
 
 from gan_lightning.data.download import say
 from gan_lightning.data.image_data import LATER, Described, SquareImage, decoded, upright
-from gan_lightning.data.listing import Listing, Place, Root, endings, listed
+from gan_lightning.data.listing import Listing, Place, Root, listed
+from gan_lightning.data.names import endings
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.data.trial import check_once, refuse
 from gan_lightning.data.white import settled

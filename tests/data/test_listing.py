@@ -17,7 +17,8 @@ from torch import Tensor
 from gan_lightning.data import CelebA, Folder
 from gan_lightning.data.celeba import IMAGES, PARTITION
 from gan_lightning.data.image_data import SquareImage
-from gan_lightning.data.listing import endings, listed, top_folders
+from gan_lightning.data.listing import listed, top_folders
+from gan_lightning.data.names import endings
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.image_sets import as_images, from_folder
 
