@@ -75,8 +75,6 @@ def largest(path: Place) -> float | None:
 
     Only such a file is decoded. UnknownWhite where no number of bits would tell.
     """
-    if path.name.lower().endswith(SHALLOW):
-        return None
     with open_image(path) as image:
         values = None if white_in(image) else values_in(image)
         if values is None:

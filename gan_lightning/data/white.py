@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from gan_lightning.data.depth import FULL, UnknownWhite, automatic, check_white, largest
+from gan_lightning.data.depth import FULL, SHALLOW, UnknownWhite, automatic, check_white, largest
 from gan_lightning.data.download import say
-from gan_lightning.data.listing import number_of
+from gan_lightning.data.listing import Root, number_of
 from gan_lightning.data.sources import FileImages, digest
 from gan_lightning.data.trial import in_threads
 from gan_lightning.errors import UserError
@@ -42,19 +42,23 @@ def _deep_once(files: FileImages, key: str) -> tuple[int, float]:
     """Return how many files have more than 8 bits and do not say which value is white, and their largest value."""
     path = cache_dir() / "images" / f"{digest('white', files.content)}.white.json"
     if not path.exists():
-        found = [value for value in in_threads(_Look(files, key), len(files), "looking into") if value is not None]
+        names = [name for name in files.names if not name.lower().endswith(SHALLOW)]
+        values = in_threads(_Look(files.root, names, key), len(names), "looking into")
+        found = [value for value in values if value is not None]
         result = (len(found), max(found, default=0.0))
         write_atomically(path, lambda file: file.write_text(json.dumps(result)))
     count, most = json.loads(path.read_text())
     return count, most
 
 
+@dataclass(frozen=True)
 class _Look:
-    def __init__(self, files: FileImages, key: str) -> None:
-        self.files, self.key = files, key
+    root: Root
+    names: list[str]
+    key: str
 
     def __call__(self, index: int) -> float | None:
-        place = self.files.root / self.files.names[index]
+        place = self.root / self.names[index]
         try:
             return largest(place)
         except UnknownWhite as error:
