@@ -56,6 +56,18 @@ def test_files_are_tried_once(tmp_path: Path, cache_gib: float, monkeypatch: pyt
     Folder(root=root, cache_gib=cache_gib, **SIZE).setup()
 
 
+def test_a_list_of_bad_files_without_their_faults_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAN_LIGHTNING_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "root").mkdir()
+    options = dict(root=str(broken(tmp_path / "root")), on_error="skip", **SIZE)
+    assert Folder(**options).num_images == 4
+    (path,) = (tmp_path / "cache/images").glob("*.unreadable.json")
+    path.write_text('["2.jpg", "4.jpg"]')
+    assert Folder(**options).num_images == 4
+
+
 @GIB
 def test_links_to_nothing_and_pipes_are_bad_files(
     tmp_path: Path, cache_gib: float, capsys: pytest.CaptureFixture
