@@ -108,8 +108,8 @@ class Archive:
         """Return the bytes of a file; OSError if there are more than `LARGEST`, or fewer or more than announced."""
         entry = self.entry(name)
         if entry.size > LARGEST:
-            raise OSError(f"it has {entry.size / 2**30:.1f} GiB, and {LARGEST / 2**30:.0f} GiB of a file in an archive "
-                          "are read; unpack the archive and give its folder")  # fmt: skip
+            raise OSError(f"it has {entry.size / 2**30:.1f} GiB, and of a file in an archive at most "
+                          f"{LARGEST / 2**30:.0f} GiB is read; unpack the archive and give its folder")  # fmt: skip
         content = entry.read()
         if len(content) != entry.size:
             raise OSError(f"it should have {entry.size} bytes and has {len(content)}")

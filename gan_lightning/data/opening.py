@@ -13,10 +13,12 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from gan_lightning.data.archives import Member
 from gan_lightning.data.listing import Place
 
 LARGE = 89_478_485  # pixels; of larger images Pillow warns
 HUGE = 2 * LARGE  # and these it does not open
+PACKED = 2**30  # pixels of an image in an archive: a small file may hold a huge image of one colour
 ONE = threading.Lock()
 
 
@@ -25,7 +27,7 @@ def open_image(path: Place, enough: int | None = None) -> Iterator[Image.Image]:
     """Yield the image in file `path`, not decoded yet; all sorts of errors if it is not an image.
 
     Pillow's limit of pixels, a guard of servers against strangers' files, does not hold for a user's own data. Images
-    above it are decoded one at a time, since each may take a GiB.
+    above it are decoded one at a time, since each may take a GiB. In an archive an image has at most `PACKED` pixels.
 
     enough: a JPEG of more than `HUGE` pixels may be decoded to half, a quarter or an eighth of its sides, but to at
     least twice `enough` pixels. The decoder then averages blocks of pixels, as resizing does, so the resized image
@@ -35,6 +37,9 @@ def open_image(path: Place, enough: int | None = None) -> Iterator[Image.Image]:
         _check_regular(path)
     with path.open("rb") as file, identified(file) as image:
         pixels = image.width * image.height
+        if pixels > PACKED and isinstance(path, Member):
+            raise OSError(f"it has {image.width:,} x {image.height:,} pixels, too many for an image in an archive; "
+                          "unpack the archive and give its folder")  # fmt: skip
         if enough is not None and pixels > HUGE:
             image.draft(None, (2 * enough, 2 * enough))
         with _unlimited() if pixels > LARGE else nullcontext():

@@ -17,7 +17,7 @@ import pytest
 import torch
 from test_files import SIZE, fill, images, picture, save
 
-from gan_lightning.data import Folder, archives
+from gan_lightning.data import Folder, archives, opening
 from gan_lightning.data.archives import archive
 from gan_lightning.data.listing import Listing, listed
 from gan_lightning.data.sources import FileImages
@@ -199,6 +199,17 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, ending: str, monke
         UserError, match=r"1.png cannot be read \(OSError: it has 0.0 GiB, .* unpack the archive and give"
     ):
         Folder(root=str(packed), **SIZE).setup()
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = pack(fill(tmp_path / "root"), tmp_path / "x.zip")
+    monkeypatch.setenv("GAN_LIGHTNING_CACHE", str(tmp_path / "cache"))  # another test decoded the same images
+    monkeypatch.setattr(opening, "PACKED", 350)
+    with pytest.raises(
+        UserError, match=r"^2 of 4 files: Image .*2.png cannot be read \(OSError: it has 22 x 16 pixels, too"
+    ):
+        Folder(root=str(packed), **SIZE).setup()
+    assert Folder(root=str(tmp_path / "root"), **SIZE).num_images == 4
 
 
 def test_a_file_that_unpacks_to_more_than_it_says_is_not_read_on(tmp_path: Path) -> None:
