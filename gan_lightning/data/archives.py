@@ -55,9 +55,9 @@ class Member:
         return io.BytesIO(self.archive.content(self.name))
 
     def mark(self) -> tuple[int, int]:
-        """Return two numbers that change with the content; OSError if there is no such file."""
+        """Return two numbers that change with the content, and are not those of a file; OSError if it is not there."""
         entry = self.archive.entry(self.name)
-        return entry.size, entry.mark
+        return entry.size, ~entry.mark  # negative: what is refused in an archive may be read once it is unpacked
 
 
 class Archive:
