@@ -27,10 +27,11 @@ NUMBERS = {
     "batch_size": (int, 1),
     "num_workers": (int, 0),
     "image_size": (int, 1),
+    "white": (float, 0),
     "raw": (bool, 0),
 }
 OF_GENERATORS = ("num_fakes", "split", "seed", "raw", "data", "network")
-OF_FOLDERS = ("image_size",)
+OF_FOLDERS = ("image_size", "white")
 
 
 @command("evaluate")
@@ -75,7 +76,8 @@ def _folders(cfg: DictConfig) -> dict[str, Any]:
     from gan_lightning.metrics.inception import Inception
 
     out = _writable(cfg.out)
-    real, fake = (from_folder(str(folder), cfg.image_size, cfg.num_workers) for folder in (cfg.real, cfg.fake))
+    options = (cfg.image_size, cfg.num_workers, cfg.white)
+    real, fake = (from_folder(str(folder), *options) for folder in (cfg.real, cfg.fake))
     metrics, extractor, device = _metrics(cfg) or METRICS, _extractor(cfg) or Inception(), choose_device(cfg.device)
     scores, evaluator = score(real, fake, metrics, extractor, batch_size=cfg.batch_size, device=device)
     return _report(str(cfg.fake), scores, evaluator, out)

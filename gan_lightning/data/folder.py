@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from gan_lightning.data.files import FileData
-from gan_lightning.data.image_data import ENDINGS
-from gan_lightning.data.resolvers import class_folders, hidden
+from gan_lightning.data.listing import Root, listed
+from gan_lightning.data.names import endings
+from gan_lightning.data.resolvers import class_folders
 from gan_lightning.data.sources import FileImages
 from gan_lightning.errors import UserError
 
@@ -36,16 +35,16 @@ class Folder(FileData):
 
     def files(self, split: str) -> FileImages:
         """Return the image files; UserError if the folder does not exist or has no images."""
-        root = Path(str(self.root)).expanduser()
-        if not root.is_dir():
-            raise UserError(f"data.root={root} is not a folder; give the path of a folder of images.")
-        names = image_names(root)
+        there = listed(str(self.root))
+        root, names = there.root, there.names
         if not names:
-            raise UserError(f"data.root={root} holds no images; looked in it and all below for {', '.join(ENDINGS)}.")
-        return FileImages(root, names, self._classes(root, names) if self.labels else None, self.transform)
+            raise UserError(f"data.root={root} holds no images; looked in it and all below for {', '.join(endings())}.")
+        labels = self._classes(root, names) if self.labels else None
+        self.tell(there)
+        return FileImages(root, names, labels, self.transform)
 
-    def _classes(self, root: Path, names: list[str]) -> list[int]:
-        self.class_names = class_folders(root)
+    def _classes(self, root: Root, names: list[str]) -> list[int]:
+        self.class_names = class_folders(str(root))
         tops = [name.split("/")[0] if "/" in name else "" for name in names]
         if "" in tops:
             raise UserError(f"{root / names[tops.index('')]} lies in no class folder; with data.labels=folders each "
@@ -53,19 +52,3 @@ class Folder(FileData):
         if empty := sorted(set(self.class_names) - set(tops)):
             raise UserError(f"{root / empty[0]} holds no images; with data.labels=folders each folder is a class.")
         return [self.class_names.index(top) for top in tops]
-
-
-def image_names(root: Path) -> list[str]:
-    """Return the sorted paths, relative to `root` and with "/", of all images below it; links are followed."""
-    names, seen = [], set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else [f for f in folders if not hidden(f)]
-        if real not in seen:
-            names += [Path(folder, f).relative_to(root).as_posix() for f in files if _is_image(f)]
-        seen.add(real)
-    return sorted(names)
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(ENDINGS) and not hidden(name)

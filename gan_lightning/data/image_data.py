@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -12,34 +11,54 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
+from gan_lightning.data.depth import shallow
+from gan_lightning.data.listing import Place
+from gan_lightning.data.opening import open_image
 from gan_lightning.errors import UserError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R 601
 HALF = 128  # grey levels from here on are white
 
 
-@dataclass(frozen=True)
-class SquareImage:
+OR_SKIP = ", or set data.on_error=skip to leave out such files"
+LATER = {"later": True}  # metadata of an option that came later; see Described
+
+
+class Described:
+    """A dataclass whose repr, part of fingerprints, names an option that came later only where it is not its default.
+
+    So what was cached before such an option was there stays valid.
+    """
+
+    def __repr__(self) -> str:
+        shown = [f for f in fields(self) if f.repr]  # type: ignore[arg-type]
+        shown = [f for f in shown if not (f.metadata.get("later") and getattr(self, f.name) == f.default)]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class SquareImage(Described):
     """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
 
     The shorter side becomes `size`, and the centre square is kept.
     crop: cut out a centre square of this many pixels first.
     skippable: whether errors may recommend data.on_error=skip; it does not affect the fingerprint.
+    white: the value that becomes white in files of more than 8 bits that do not say it; None = 65535.
     """
 
     size: int
     channels: int
     crop: int | None = None
     skippable: bool = field(default=False, repr=False)
+    white: float | None = field(default=None, metadata=LATER)
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the image in file `path`; UserError names a file that cannot be read."""
-        return decoded(path, self.convert, self.skippable)
+        return decoded(path, self.convert, self.skippable, None if self.crop else self.size)
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
-        image = eight_bit(ImageOps.exif_transpose(image), self.channels)
+        image = upright(image, self.channels, self.white)
         pixels = square(image, self.size, self.crop, Image.Resampling.BICUBIC)
         return torch.from_numpy(pixels).reshape(self.size, self.size, self.channels).permute(2, 0, 1)
 
@@ -51,13 +70,13 @@ class SquareMask:
     size: int
     crop: int | None = None
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the mask in file `path`; UserError for a file that cannot be read or is not black and white."""
         return decoded(path, self.convert)
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
-        image = eight_bit(ImageOps.exif_transpose(image), channels=1)
+        image = upright(image, channels=1)
         brightest = np.asarray(image).max()
         if 0 < brightest < HALF:  # such as levels 0 and 1, which would all be black
             raise ValueError(f"a mask is black and white, 0 and 255, and the brightest pixel is {brightest}")
@@ -74,7 +93,7 @@ class SquareMap:
     size: int
     crop: int | None = None
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the map in file `path`; UserError for a file that cannot be read or has colours."""
         return decoded(path, self.convert)
 
@@ -87,13 +106,23 @@ class SquareMap:
         return torch.from_numpy(classes.astype(np.uint8 if image.mode in ("1", "L", "P") else np.int64))
 
 
-def decoded(path: Path, convert: Callable[[Image.Image], Tensor], skippable: bool = False) -> Tensor:
-    """Return `convert` of the image in file `path`; UserError names a file that cannot be read."""
+def decoded(
+    path: Place, convert: Callable[[Image.Image], Tensor], skippable: bool = False, enough: int | None = None
+) -> Tensor:
+    """Return `convert` of the image in file `path`; UserError names a file that cannot be read.
+
+    enough: see `open_image`.
+    """
     try:
-        with Image.open(path) as image:
+        with open_image(path, enough) as image:
             return convert(image)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
         raise unreadable(path, error, skippable) from error
+
+
+def upright(image: Image.Image, channels: int, white: float | None = None) -> Image.Image:
+    """Return `image`, just opened, as it is seen: turned as its EXIF data say, in mode L or RGB; see `shallow`."""
+    return eight_bit(ImageOps.exif_transpose(shallow(image, white)), channels)
 
 
 def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resampling) -> np.ndarray:
@@ -111,17 +140,24 @@ def centre(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def unreadable(path: Path, error: Exception, skippable: bool = False) -> UserError:
+class Unreadable(UserError):
+    """A file that cannot be decoded. fault: which, and why. skippable: data.on_error=skip is recommended."""
+
+    def __init__(self, fault: str, skippable: bool = False) -> None:
+        self.fault, self.skippable = fault, skippable
+        super().__init__(f"{fault}; repair or remove it{OR_SKIP * skippable}.")
+
+    def __reduce__(self) -> tuple[type[Unreadable], tuple[str, bool]]:  # worker processes hand it on
+        return type(self), (self.fault, self.skippable)
+
+
+def unreadable(path: object, error: Exception, skippable: bool = False) -> Unreadable:
     """Return the error for a file that cannot be decoded; `skippable`: it recommends data.on_error=skip."""
-    ways = "repair or remove it" + ", or set data.on_error=skip to leave out such files" * skippable
-    return UserError(f"Image {path} cannot be read ({type(error).__name__}: {error}); {ways}.")
+    return Unreadable(f"Image {path} cannot be read ({type(error).__name__}: {error})", skippable)
 
 
 def eight_bit(image: Image.Image, channels: int) -> Image.Image:
-    """Return `image` in mode L or RGB; transparency is drawn on white, and 16 bits are scaled to 8."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
+    """Return `image` of 8 bits a value in mode L or RGB; transparency is drawn on white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from gan_lightning.data.data_module import GANData
 from gan_lightning.data.download import data_root
 from gan_lightning.data.image_data import SquareImage, unreadable
+from gan_lightning.data.opening import identified
 from gan_lightning.data.sources import Source, digest
 from gan_lightning.errors import UserError
 
@@ -74,7 +74,7 @@ class LMDBImages(Source):
         with self._database().begin() as transaction:
             encoded = transaction.get(self.keys[index])
         try:
-            with Image.open(io.BytesIO(encoded)) as image:
+            with identified(io.BytesIO(encoded)) as image:
                 return self.transform.convert(image)
         except Exception as error:  # decoders raise all sorts
             raise unreadable(self.folder / self.keys[index].decode(), error) from error

@@ -5,11 +5,12 @@ This module does not import torch, since the command line registers the resolver
 
 from __future__ import annotations
 
-import os
 import string
 from pathlib import Path
 
 from omegaconf import OmegaConf
+
+from gan_lightning.data.listing import top_folders
 
 EMNIST_CLASSES = {  # in the order of the labels; "letters" counts from 1 in the files
     "byclass": [*string.digits, *string.ascii_uppercase, *string.ascii_lowercase],
@@ -51,13 +52,4 @@ def folder_classes(root: str | None, labels: str | None) -> int:
 
 def class_folders(root: str | Path) -> list[str]:
     """Return the sorted names of the folders in `root` without hidden ones; [] if there is no `root`."""
-    try:
-        with os.scandir(Path(root).expanduser()) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and not hidden(e.name))
-    except OSError:
-        return []
-
-
-def hidden(name: str) -> bool:
-    """Return whether file managers hide `name`, or macOS added it to an archive."""
-    return name.startswith(".") or name == "__MACOSX"
+    return top_folders(root)

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,10 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gan_lightning.data.fields import Batch, Field, mirror
+from gan_lightning.data.listing import Place, Root, mark
 from gan_lightning.errors import UserError
 
 Sample = dict[str, Tensor | int]
-Transform = Callable[[Path], Tensor]  # its repr, as of a frozen dataclass, says what it does
+Transform = Callable[[Place], Tensor]  # its repr, as of a frozen dataclass, says what it does
 IMAGE, POINTS, LABEL = Field("image"), Field("image", "points"), Field("label", "label")
 
 
@@ -164,9 +164,9 @@ class TensorImages(Source):
 
 @dataclass(frozen=True)
 class Files:
-    """Files under `root`, one for each sample; `transform` converts them to tensors."""
+    """Files under `root`, a folder or archive, one for each sample; `transform` converts them to tensors."""
 
-    root: Path
+    root: Root
     names: Sequence[str]
     transform: Transform
 
@@ -177,9 +177,7 @@ class Files:
     @property
     def content(self) -> str:
         """Identify the files by relative name, size and time of modification: reading 200,000 files takes minutes."""
-        stats = [(self.root / name).stat() for name in self.names]
-        files = [(name, s.st_size, s.st_mtime_ns) for name, s in zip(self.names, stats, strict=True)]
-        return digest(files, self.transform)
+        return digest([(name, *mark(self.root / name)) for name in self.names], self.transform)
 
     def at(self, indices: Sequence[int]) -> Files:
         """Return only the files of the samples `indices`."""
@@ -187,7 +185,7 @@ class Files:
 
 
 class FileImages(Source):
-    """Image files under `root`, decoded on demand; `transform` converts each to a uint8 tensor.
+    """Image files under `root`, a folder or archive, decoded on demand; `transform` converts each to a uint8 tensor.
 
     further: files of other fields, such as masks, in the order of `names`.
     """
@@ -196,7 +194,7 @@ class FileImages(Source):
 
     def __init__(
         self,
-        root: Path,
+        root: Root,
         names: Sequence[str],
         labels: Sequence[int] | None,
         transform: Transform,
@@ -230,10 +228,14 @@ class FileImages(Source):
         """Return all fields but the label of sample `index`; UserError names a file that cannot be read."""
         return {"image": self.image(index), **{field.name: files.read(index) for field, files in self.further.items()}}
 
-    def paths(self, index: int) -> list[Path]:
+    def paths(self, index: int) -> list[Place]:
         """Return the files of sample `index`, the image first."""
         others = [files.root / files.names[index] for files in self.further.values()]
         return [self.root / self.names[index], *others]
+
+    def through(self, transform: Transform) -> FileImages:
+        """Return the same files with another transform of the images."""
+        return FileImages(self.root, self.names, _listed(self.labels), transform, self.further)
 
     def without(self, unreadable: set[str]) -> FileImages:
         """Return the samples without those whose image is named in `unreadable`."""
@@ -315,6 +317,10 @@ class SideBySide:
     def to(self, device: torch.device | str) -> SideBySide:
         """Return the same in the memory of `device`."""
         return SideBySide([source.to(device) for source in self.sources])
+
+
+def _listed(labels: Tensor | None) -> list[int] | None:
+    return None if labels is None else labels.tolist()
 
 
 def _check_count(name: str, count: int, wanted: int) -> None:

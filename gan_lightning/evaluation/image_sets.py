@@ -13,8 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics import Metric
 
-from gan_lightning.data.image_data import ENDINGS, SquareImage, eight_bit, unreadable
+from gan_lightning.data.download import say
+from gan_lightning.data.image_data import LATER, Described, SquareImage, decoded, upright
+from gan_lightning.data.listing import Listing, Place, Root, listed
+from gan_lightning.data.names import endings
 from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
+from gan_lightning.data.trial import check_once, refuse
+from gan_lightning.data.white import settled
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.reference import batches
@@ -36,23 +41,28 @@ def evaluate(
     *,
     split: str = "train",
     image_size: int | None = None,
+    white: float | None = None,
     batch_size: int = 256,
     num_workers: int = 0,
     device: str | torch.device = "auto",
 ) -> dict[str, float]:
     """Return the scores of `fake` images against `real` ones by their full names, such as "fid5000".
 
-    real, fake: a folder of images, a uint8 tensor `(N, C, H, W)`, or a data module, whose `split` is used.
+    real, fake: a folder of images, a zip or tar file of them, a uint8 tensor `(N, C, H, W)`, or a data module, whose
+    `split` is used.
     metrics: names as in conf/metrics, also "full", or your own metrics: a class that is built from a
     `gan_lightning.metrics.base.Setting`, or a functools.partial of it with options.
     extractor: a name as in conf/extractor, or an Extractor such as `Inception(weights="FILE")`.
     image_size: crops and resizes the images of folders to this square; None keeps their size.
+    white: the value that becomes white in files of more than 8 bits; None finds it out for each folder.
     device: of the extractor; "auto" is the fastest available one.
 
     Statistics of the real images are cached, the extractor processes every image once, and the global random state does
     not change. Raises UserError for metrics that cannot be measured.
     """
-    real, fake = (as_images(images, name, image_size, num_workers) for images, name in ((real, "real"), (fake, "fake")))
+    real, fake = (
+        as_images(images, name, image_size, num_workers, white) for images, name in ((real, "real"), (fake, "fake"))
+    )
     chosen = extractor_named(extractor) if isinstance(extractor, str) else extractor
     place = choose_device(device)
     return score(real, fake, _chosen(metrics), chosen, split=split, batch_size=batch_size, device=place)[0]
@@ -98,40 +108,62 @@ class ImageSet:
 
     def fingerprint(self, split: str) -> str:
         """Return a hash of the content and of the transform."""
-        return digest("images", self.image_shape, self.source.fingerprint)
+        return digest("upright images", self.image_shape, self.source.fingerprint)
 
 
-@dataclass(frozen=True)
-class NativeImage:
-    """Read a file as uint8 RGB `(3, height, width)` without resizing; UserError if it has another size."""
+@dataclass(frozen=True, repr=False)
+class NativeImage(Described):
+    """Read a file as uint8 RGB `(3, height, width)`, upright and without resizing; see SquareImage for `white`."""
 
-    height: int
-    width: int
+    white: float | None = field(default=None, metadata=LATER)
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Place) -> Tensor:
         """Return the tensor of a file; UserError names one that cannot be read."""
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(eight_bit(image, channels=3))
-        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error...
-            raise unreadable(path, error) from error
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+        return decoded(path, self.convert)
+
+    def convert(self, image: Image.Image) -> Tensor:
+        """Return the tensor of an image opened by Pillow."""
+        return torch.from_numpy(np.array(upright(image, 3, self.white))).permute(2, 0, 1)
 
 
-def from_folder(folder: Path | str, image_size: int | None = None, num_workers: int = 0) -> ImageSet:
-    """Return all images under `folder`, in the order of their names.
+def from_folder(
+    folder: Path | str, image_size: int | None = None, num_workers: int = 0, white: float | None = None
+) -> ImageSet:
+    """Return all images in a folder or archive, in the order of their names; listed and decoded as for training.
 
     image_size: None keeps their size, which must be the same for all; a number crops and resizes them to that square.
+    white: the value that becomes white in files of more than 8 bits, see SquareImage; None finds it out.
     """
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise UserError(f"There is no folder {root}: give two folders of images, real=FOLDER fake=FOLDER.")
-    names = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
-    if not names:
-        raise UserError(f"There are no images under {root}: looked for {', '.join(ENDINGS)}.")
-    height, width = (image_size, image_size) if image_size else _one_size(root, names)
-    transform = SquareImage(image_size, channels=3) if image_size else NativeImage(height, width)
-    return ImageSet(root.name, FileImages(root, names, None, transform), (3, height, width), num_workers)
+    there = _listed(folder)
+    transform = SquareImage(image_size, 3, white=white) if image_size else NativeImage(white)
+    files = settled(FileImages(there.root, there.names, None, transform), there.root.name, "white")
+    key = digest("tried", files.content)
+    trial = check_once(files, key, keep=False)
+    if trial.bad:
+        refuse(trial.bad, len(files), key)
+    return ImageSet(there.root.name, files, _one_shape(there.root, trial.shapes), num_workers)
+
+
+def _listed(folder: Path | str) -> Listing:
+    if not Path(folder).expanduser().exists():
+        raise UserError(f"There is no folder {folder}: give two folders of images, real=FOLDER fake=FOLDER.")
+    there = listed(folder, "real=FOLDER fake=FOLDER: ")
+    there.check_closed()
+    if not there.names:
+        raise UserError(f"There are no images under {there.root}: looked for {', '.join(endings())}.")
+    say(there.line(there.root.name))
+    return there
+
+
+def _one_shape(root: Root, shapes: list[tuple[str, list[int]]]) -> tuple[int, ...]:
+    """Return the shape (C, H, W) of all images, turned upright."""
+    if len(shapes) > 1:
+        (first, (_, height, width)), (name, (_, other_height, other_width)) = shapes
+        raise UserError(
+            f"The images under {root} differ in size ({first} is {width}x{height}, {name} is "
+            f"{other_width}x{other_height}): say image_size=N to crop and resize them to N x N."
+        )
+    return tuple(shapes[0][1])
 
 
 def from_tensor(images: Tensor, name: str = "images") -> ImageSet:
@@ -143,13 +175,15 @@ def from_tensor(images: Tensor, name: str = "images") -> ImageSet:
     return ImageSet(name, TensorImages(images), tuple(images.shape[1:]))
 
 
-def as_images(images: Any, name: str, image_size: int | None = None, num_workers: int = 0) -> Any:
-    """Return a folder (its path), a uint8 tensor `(N, C, H, W)`, or a data module, as a set of images.
+def as_images(
+    images: Any, name: str, image_size: int | None = None, num_workers: int = 0, white: float | None = None
+) -> Any:
+    """Return a folder or archive (its path), a uint8 tensor `(N, C, H, W)`, or a data module, as a set of images.
 
-    name: for a tensor. image_size, num_workers: for a folder, see `from_folder`.
+    name: for a tensor. image_size, num_workers, white: for a folder, see `from_folder`.
     """
     if isinstance(images, str | Path):
-        return from_folder(images, image_size, num_workers)
+        return from_folder(images, image_size, num_workers, white)
     if isinstance(images, Tensor):
         return from_tensor(images, name)
     if not (hasattr(images, "reference") and hasattr(images, "image_shape")):
@@ -223,24 +257,3 @@ def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:
             f"The images of {fake.name} have the shape {tuple(fake.image_shape)} and those of {real.name} "
             f"{tuple(real.image_shape)}: bring them to one, folders by image_size=N."
         )
-
-
-def _one_size(root: Path, names: list[str]) -> tuple[int, int]:
-    """Return (height, width) of all the files, read from their headers."""
-    first = _size(root / names[0])
-    for name in names[1:]:
-        size = _size(root / name)
-        if size != first:
-            raise UserError(
-                f"The images under {root} differ in size ({names[0]} is {first[1]}x{first[0]}, {name} is "
-                f"{size[1]}x{size[0]}): say image_size=N to crop and resize them to N x N."
-            )
-    return first
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except Exception as error:  # as above
-        raise unreadable(path, error) from error

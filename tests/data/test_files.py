@@ -48,11 +48,11 @@ def test_finds_images_at_any_depth_and_nothing_else(tmp_path: Path) -> None:
     save(picture(20, 20), tmp_path / ".hidden.png")
     save(picture(20, 20), tmp_path / ".cache/x.png")
     save(picture(20, 20), tmp_path / "__MACOSX/x.png")
-    save(picture(20, 20), tmp_path / "outside/x.gif")
+    save(picture(20, 20), tmp_path / "inside/x.gif")
     (tmp_path / "notes.txt").write_text("no image")
     os.symlink(tmp_path / "a", tmp_path / "a/loop")
     assert Folder(root=str(tmp_path), **SIZE).files("train").names == [
-        "a/c.jpeg", "a/deep/er/d.png", "b.JPG", "e.webp", "f.bmp",
+        "a/c.jpeg", "a/deep/er/d.png", "b.JPG", "e.webp", "f.bmp", "inside/x.gif",
     ]  # fmt: skip
 
 
@@ -215,7 +215,9 @@ def test_errors_of_folders(tmp_path: Path) -> None:
     cases = {
         r"data=folder needs the folder: data.root=/my/images\.": {},
         r"data.root=/no/such is not a folder": {"root": "/no/such"},
-        r"data.root=.*empty holds no images; looked .* for .jpg, .jpeg, .png, .webp, .bmp\.": {"root": str(empty)},
+        r"data.root=.*empty holds no images; looked .* for .jpg, .jpeg, .png, .webp, .bmp, .gif, .tif.*\.": {
+            "root": str(empty)
+        },
         r"data=folder: no image under .*bad can be read": {"root": str(bad), "on_error": "skip"},
         r"data.on_error=ignore is not possible; take raise or skip": {"root": "x", "on_error": "ignore"},
         r"data.labels=names is not possible; take folders": {"root": "x", "labels": "names"},
