@@ -116,6 +116,8 @@ class Folder(FileData):
         classes = folder_class_names(str(self.root), str(self.labels), self.holdout)
         order = self._order or []
         self.class_names = order if sorted(order) == sorted(classes) else classes
+        if self.class_names != classes:
+            say(f"folder: the classes keep the order of the run: {', '.join(order[:10])}{', ...' * (len(order) > 10)}")
         if self.labels != FOLDERS:
             file = labels_file(str(self.root), str(self.labels))
             words, missing = file.labels(root, names)
