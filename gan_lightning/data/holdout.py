@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gan_lightning.data.class_order import plain
+from gan_lightning.data.class_order import natural_order, plain
 from gan_lightning.errors import UserError
 
 Wanted = float | str | None
@@ -67,7 +67,7 @@ def divided(holdout: Wanted, folders: Iterable[str]) -> Holdout:
         return Holdout(holdout)
     there = set(folders)
     if str(holdout) not in there:
-        near = ", ".join(sorted(there)[:10]) or "none"
+        near = ", ".join(natural_order(there)[:10]) or "none"
         raise UserError(f"data.holdout={holdout} is no folder in data.root (there: {near}), and no share such as 0.1.")
     return Holdout(tests=f"{holdout}/", trained=f"{TRAINED}/" if TRAINED in there - {str(holdout)} else "")
 

@@ -168,7 +168,9 @@ def _csv_rows(place: Place, text: str) -> Iterator[tuple[str, Row]]:
 
 def _check_header(place: Place, header: list[str]) -> None:
     if "file" not in header or "label" not in header:
-        raise UserError(f"{place} begins with {','.join(header) or 'nothing'!r}: its first line must be file,label.")
+        raise UserError(
+            f"{place} begins with {','.join(header) or 'nothing'!r}: its first line must be file,label, and {ONE}."
+        )
     if len(header) > 2:
         more = ", ".join(name for name in header if name not in ("file", "label"))
         raise UserError(f"{place} has the columns {', '.join(header)}: {ONE}, so leave out {more}.")

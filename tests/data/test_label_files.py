@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gan_lightning.cli.train import train
 from gan_lightning.data import Folder
 from gan_lightning.data.resolvers import folder_classes
 from gan_lightning.errors import UserError
@@ -143,3 +144,15 @@ def test_a_file_that_is_not_there_or_no_text(root: Path) -> None:
     (root / "l.csv").write_bytes(b"file,label\n\xff,1\n")
     with pytest.raises(UserError, match=r"l.csv cannot be read .*: it is a text in UTF-8"):
         labelled(root, "l.csv")
+
+
+def test_a_root_that_is_not_there_is_what_is_named_where_its_classes_are_counted(tmp_path: Path) -> None:
+    words = ["data=folder", f"data.root={tmp_path}/none", "data.labels=folders", "conditioning=concat", "trainer=cpu"]
+    with pytest.raises(UserError, match=r"data.root=.*/none is not there, so that its classes .* cannot be counted"):
+        train([*words, f"run_dir={tmp_path}/run"])
+
+
+def test_a_file_of_labels_stops_before_training_with_its_own_sentence(root: Path, tmp_path: Path) -> None:
+    words = ["data=folder", f"data.root={root}", "data.labels=none.csv", "conditioning=concat", "trainer=cpu"]
+    with pytest.raises(UserError, match=r"data.labels=none.csv is not there: looked in "):
+        train([*words, f"run_dir={tmp_path}/run"])
