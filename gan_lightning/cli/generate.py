@@ -16,7 +16,7 @@ from gan_lightning.errors import UserError, suggest
 if TYPE_CHECKING:
     from gan_lightning.inference.load import LoadedGenerator
 
-NUMBERS = {"seed": (int, -math.inf), "raw": (bool, 0), "overwrite": (bool, 0)}
+NUMBERS: dict[str, tuple[type, float]] = {"raw": (bool, 0), "overwrite": (bool, 0), "by_class": (bool, 0)}
 OPTIONS: dict[str, tuple[type, float]] = {  # options of sampling; null is off
     "truncation": (float, -math.inf),
     "truncation_layers": (int, 1),
@@ -42,23 +42,62 @@ def generate(cfg: DictConfig) -> Path:
         raise UserError("ckpt is missing: say ckpt=PATH, a checkpoint, a run's folder or a generator.safetensors.")
     if cfg.export and cfg.export not in EXPORTS:
         raise UserError(f"export={cfg.export} is not known: choose one of {suggest(cfg.export, EXPORTS)}.")
-    if cfg.export and (asked := [*(name for name in ("label", "code") if cfg[name] is not None), *_options(cfg)]):
+    if cfg.export and (
+        asked := [*(name for name in ("label", "code") if cfg[name] is not None), *_by_class(cfg), *_options(cfg)]
+    ):
         raise UserError(f"export={cfg.export} writes the generator as it is: leave out {', '.join(asked)}.")
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted or ())
     network = None if cfg.network is None else str(cfg.network)
     loaded = load(cfg.ckpt, trusted, cfg.raw, "cpu" if cfg.export else cfg.device, network)
     print(loaded)
-    path = _export(cfg, loaded) if cfg.export else _samples(cfg, loaded)
-    print(f"{cfg.export or f'{cfg.n} samples'}: {path.resolve()}")
-    return path
+    return _export(cfg, loaded) if cfg.export else _samples(cfg, loaded)
 
 
 def _samples(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
-    from gan_lightning.inference.save import save_samples
+    from gan_lightning.inference.save import check_seeds, save_samples
 
     out = cfg.out or _next_free("generated", "" if len(loaded.image_shape) == 3 else ".csv")
-    codes = list(cfg.code) if isinstance(cfg.code, ListConfig) else cfg.code
-    return save_samples(loaded, out, cfg.n, cfg.seed, cfg.label, cfg.batch_size, cfg.overwrite, codes, **_options(cfg))
+    seed, label, codes = _plain(cfg.seed), _words(_plain(cfg.label), loaded), _plain(cfg.code)
+    _, count = check_seeds(seed, cfg.n)
+    options = {"by_class": cfg.by_class, **_options(cfg)}
+    path = save_samples(loaded, out, cfg.n, seed, label, cfg.batch_size, cfg.overwrite, codes, **options)
+    print(f"{count} samples{_drawn(label, loaded)}: {path.resolve()}")
+    return path
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, ListConfig) else value
+
+
+def _words(label: Any, loaded: LoadedGenerator) -> Any:
+    """Return `label` with the names of classes that YAML reads as something else: true, 1e3."""
+    if isinstance(label, list):
+        return [_words(one, loaded) for one in label]
+    if not isinstance(label, bool | float):
+        return label
+    meant = [name for name in loaded.class_names or () if _read(name) == label and isinstance(_read(name), type(label))]
+    return meant[0] if len(meant) == 1 else label
+
+
+def _read(name: str) -> Any:
+    """Return what the command line makes of a word: true is a bool, 1e3 a number."""
+    if name.lower() in ("true", "false"):
+        return name.lower() == "true"
+    try:
+        return float(name)
+    except ValueError:
+        return name
+
+
+def _drawn(label: Any, loaded: LoadedGenerator) -> str:
+    """Return which class was asked for, "" if it is not a single one."""
+    if label is None or isinstance(label, list) or (label == "all" and "all" not in (loaded.class_names or ())):
+        return ""
+    return f" of {loaded.class_text(loaded.class_number(label))}"
+
+
+def _by_class(cfg: DictConfig) -> list[str]:
+    return ["by_class"] if cfg.by_class else []
 
 
 def _options(cfg: DictConfig) -> dict[str, Any]:
@@ -82,8 +121,11 @@ def _export(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
     make_room(out, cfg.overwrite)
     with writing(out):
         if cfg.export == "onnx":
-            return export_onnx(loaded, out)
-        return export_safetensors(loaded.network, out, loaded.description)
+            export_onnx(loaded, out)
+        else:
+            export_safetensors(loaded.network, out, loaded.description)
+    print(f"{cfg.export}: {out.resolve()}")
+    return out
 
 
 main = generate.main

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_lightning.cli.known import check_known
 from gan_lightning.cli.objects import located
 from gan_lightning.cli.values import check_numbers, check_optimizer, check_values, parameters_of
+from gan_lightning.data.folder_classes import folder_class_names
 from gan_lightning.errors import UserError, nearest_first
 from gan_lightning.training.options import check_trainer_flags
 
@@ -50,6 +51,7 @@ def check(config: DictConfig) -> None:
     check_strategy(config.trainer)
     if config.resume is None:  # a run's keys were checked at its start, and its file may have them resolved
         check_known(config)
+    check_labels_file(config.data)
     check_points(config)  # first: points have no size, which is checked with the values
     check_numbers(config, NUMBERS, NEVER_NULL)
     for path, node in targets(OmegaConf.to_container(config, resolve=True)):
@@ -77,10 +79,27 @@ def check_labels(config: DictConfig) -> None:
     """Refuse options that need labels if the data set has none."""
     conditioning, classes = config.conditioning, config.data.num_classes
     if conditioning.get("needs_labels") and not classes:
+        check_classes_are_there(config.data)
         raise UserError(
             f"conditioning with labels (data.num_classes={classes}) cannot train on {_data(config)}, which is "
             "unlabelled here: use conditioning=none, or a labelled data set (a folder: data.labels=folders)."
         )
+
+
+def check_classes_are_there(data: DictConfig) -> None:
+    """Refuse a folder or archive that is not there, where its classes are to be counted."""
+    root = data.get("root")
+    if data.get("labels") and root and not os.path.exists(os.path.expanduser(root)):
+        raise UserError(
+            f"data.root={root} is not there, so that its classes (data.labels={data.labels}) cannot be counted: give "
+            "the path of a folder of images, or of a zip or tar."
+        )
+
+
+def check_labels_file(data: DictConfig) -> None:
+    """Refuse a file of labels that cannot be read: here the reason is not yet wrapped in an interpolation's."""
+    if data._target_ == "gan_lightning.data.Folder" and data.root:
+        folder_class_names(str(data.root), str(data.get("labels")), data.get("holdout"))
 
 
 def check_injection(config: DictConfig) -> None:

@@ -34,6 +34,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     Raises UserError for mistakes before the training starts.
     """
     from gan_lightning.cli import build, preflight
+    from gan_lightning.cli.run_data import fall_to_images, keep_class_order
     from gan_lightning.evaluation.evaluation_callback import attach
 
     _quiet_lightning()
@@ -42,10 +43,13 @@ def train(config: DictConfig) -> dict[str, Any]:
     folder = Path(config.run_dir)
     checkpoint = _checkpoint(config, folder)
     data, module = build.data(config), build.module(config)
+    keep_class_order(data, checkpoint or config.init_from)
     measure = build.evaluator(config, data)
     if first_process():  # the others start after these checks
         module.check()  # checks without data, before any is downloaded
         data.prepare_data()  # now, to report missing or unreadable files
+    fall_to_images(config, data, module)
+    if first_process():
         data.setup("fit")
         module.check(data, build.processes(config.trainer))
         if measure is not None:

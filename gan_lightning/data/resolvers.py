@@ -6,11 +6,10 @@ This module does not import torch, since the command line registers the resolver
 from __future__ import annotations
 
 import string
-from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from gan_lightning.data.listing import top_folders
+from gan_lightning.data.folder_classes import folder_class_names
 
 EMNIST_CLASSES = {  # in the order of the labels; "letters" counts from 1 in the files
     "byclass": [*string.digits, *string.ascii_uppercase, *string.ascii_lowercase],
@@ -45,11 +44,9 @@ def celeba_classes(attribute: str | None) -> int:
     return 0 if attribute is None else 2
 
 
-def folder_classes(root: str | None, labels: str | None) -> int:
-    """Return the number of class folders under `root` for `labels: folders`, else 0; 0 also if there is no `root`."""
-    return len(class_folders(root)) if labels == "folders" and root else 0
+def folder_classes(root: str | None, labels: str | None, holdout: float | str | None = None) -> int:
+    """Return the number of classes of a folder or archive, see `Folder`; 0 for none, and where there is no `root`.
 
-
-def class_folders(root: str | Path) -> list[str]:
-    """Return the sorted names of the folders in `root` without hidden ones; [] if there is no `root`."""
-    return top_folders(root)
+    Raises UserError for a file of labels that cannot be read.
+    """
+    return len(folder_class_names(root, labels, holdout)) if root and labels else 0

@@ -69,9 +69,10 @@ class TrainedGenerators:
         loaded = load(path, self.trusted, self.raw, self.device, self.network)
         saved = Saved(loaded, self.trusted)
         if self._first is None:
-            self._take(saved)
+            self._take(saved, loaded)
         else:
             self._check_data(saved)
+        self._check_classes(loaded)
         if tuple(self.data.image_shape) != loaded.image_shape:
             raise UserError(
                 f"The generator in {loaded.path} makes images of shape {loaded.image_shape}, and data={self.data.name} "
@@ -93,10 +94,13 @@ class TrainedGenerators:
         told = self._first.config.get("published")
         return Published(told).lines(scores, self.data.name) if told else []
 
-    def _take(self, saved: Saved) -> None:
+    def _take(self, saved: Saved, loaded: LoadedGenerator) -> None:
         """Take arguments that were not given from the first checkpoint."""
         training = saved.part("evaluation") or {}
         self._first, self.data = saved, saved.data() if self._data is None else self._data
+        self._classes = loaded.class_names
+        if self._classes and hasattr(self.data, "follow_classes"):  # so that a class is the same on both sides
+            self.data.follow_classes(self._classes)
         self._metrics = self._metrics or saved.build("metrics") or METRICS
         self._extractor = self._extractor or saved.build("extractor") or Inception()
         chosen = {key: training.get(key) if value is None else value for key, value in self._chosen.items()}
@@ -114,6 +118,15 @@ class TrainedGenerators:
             raise UserError(
                 f"{saved.path} was trained {what}and {self._first.path} on {self.data.name}: one table compares scores "
                 "on the same images; evaluate them apart, or choose data=... for all."
+            )
+
+    def _check_classes(self, loaded: LoadedGenerator) -> None:
+        """Refuse a generator whose classes are the data's in another order, so that a class would be another one."""
+        there, made = getattr(self.data, "class_names", None) or self._classes, loaded.class_names
+        if there and made and sorted(there) == sorted(made) and list(there) != list(made):
+            raise UserError(
+                f"The generator in {loaded.path} numbers the same classes in another order than the first one: "
+                "evaluate them apart."
             )
 
     def _evaluator(self, loaded: LoadedGenerator) -> Evaluator:

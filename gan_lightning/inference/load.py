@@ -9,7 +9,8 @@ from typing import Any, Self, SupportsIndex, cast
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.errors import UserError, suggest
+from gan_lightning.data.class_order import class_number
+from gan_lightning.errors import UserError
 from gan_lightning.inference.producers import Samples
 from gan_lightning.inference.read import GENERATOR, Stored, read
 from gan_lightning.inference.rebuild import build, build_discriminator, fill, load_discriminator
@@ -123,7 +124,7 @@ class LoadedGenerator:
         """Return `n` images `(n, C, H, W)`, float32 in [0, 1], on this generator's device; 2-D points are as they are.
 
         The first samples of a seed are the same for any n and batch_size (up to rounding errors).
-        labels: a class number or name for all, or `n` of them; None draws classes uniformly.
+        labels: a class name or number for all, or `n` of them, see `class_number`; None draws classes uniformly.
         codes: for InfoGAN, a number for each code, categories first; None, or missing at the end: drawn at random.
         options: truncation=0.7, standing_batches=16, rejection=True, langevin_steps=100, mix_seed=1: see Options.
         """
@@ -180,28 +181,49 @@ class LoadedGenerator:
         return self.network.codes.values(codes, count)
 
     def class_labels(self, labels: Labels | None, count: int) -> Tensor | None:
-        """Return `labels` as int64 `(count,)`, names resolved, one label repeated; None stays None."""
+        """Return `labels` as int64 `(count,)`, names resolved, one label repeated; None stays None.
+
+        A tensor has numbers, all else what `class_number` takes.
+        """
         if labels is None:
             return None
         if not self.num_classes:
             raise UserError(f"Labels were given, but the generator in {self.path} has no classes: leave them out.")
-        many = labels.tolist() if isinstance(labels, Tensor) else labels
-        many = list(many) if isinstance(many, Iterable) and not isinstance(many, str) else [many] * count
+        if isinstance(labels, Tensor):  # of numbers, as networks take them
+            numbers = [self._checked_number(label) for label in labels.flatten().tolist()]
+            many = numbers if labels.ndim else numbers * count
+        elif isinstance(labels, Iterable) and not isinstance(labels, str):
+            many = [self.class_number(label) for label in labels]
+        else:
+            many = [self.class_number(labels)] * count
         if len(many) != count:
             raise UserError(f"There are {len(many)} labels for {count} samples: give one, or one for each.")
-        return torch.tensor([self._class_number(label) for label in many], dtype=torch.int64)
+        return torch.tensor(many, dtype=torch.int64)
 
-    def _class_number(self, label: int | str) -> int:
-        if isinstance(label, str):
-            names = self.class_names or []
-            if label not in names:
-                raise UserError(f"There is no class called {label!r}: choose one of {suggest(label, names)}.")
-            return names.index(label)
-        if isinstance(label, bool) or not isinstance(label, SupportsIndex):  # NumPy's integers have it
-            raise UserError(f"label={label} is no class: give a whole number from 0 to {self.num_classes - 1}.")
+    def class_number(self, label: int | str) -> int:
+        """Return the number of the class that `label` means: a name first, then a number; see data.class_order.
+
+        The same word means the same class here and in `generate.py label=`.
+        """
+        if not isinstance(label, str):
+            self._check_whole(label)
+            label = int(label)
+        return class_number(label, self.class_names, self.num_classes)
+
+    def class_text(self, number: int) -> str:
+        """Return which class `number` is, such as "class 2 of 11: 'cat'"."""
+        name = f": {self.class_names[number]!r}" if self.class_names else ""
+        return f"class {number} of {self.num_classes}{name}"
+
+    def _checked_number(self, label: int) -> int:
+        self._check_whole(label)
         if not 0 <= label < self.num_classes:
             raise UserError(f"There is no class {label}: the generator knows 0 to {self.num_classes - 1}.")
-        return int(label)
+        return label
+
+    def _check_whole(self, label: Any) -> None:
+        if isinstance(label, bool) or not isinstance(label, SupportsIndex):  # NumPy's integers have it
+            raise UserError(f"label={label} is no class: give a whole number from 0 to {self.num_classes - 1}.")
 
     @property
     def device(self) -> torch.device:

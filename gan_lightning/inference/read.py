@@ -76,6 +76,22 @@ def read_state(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def read_class_names(path: Path | str) -> list[str] | None:
+    """Return the names of the classes in a checkpoint, a run's folder or an exported generator, in their order.
+
+    None if there are none, or the file cannot be read; tensors are not read. Raises UserError if there is no file.
+    """
+    path = locate(path)
+    try:
+        if path.suffix == ".safetensors":
+            entry = _read_json(path.with_suffix(".json"), beside=path)
+        else:
+            entry = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["gan_lightning"]
+        return [str(name) for name in entry["data"]["class_names"]]
+    except Exception:  # why is said when all of it is read
+        return None
+
+
 def read_weights(path: Path | str) -> Tensors:
     """Read the weights at `path` by NETWORK.PARAMETER: of all networks as trained, or of an exported generator."""
     path = locate(path)

@@ -14,8 +14,11 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from gan_lightning.cli.generate import generate
+from gan_lightning.data import Folder
 from gan_lightning.errors import UserError
 from gan_lightning.inference.load import load
+from gan_lightning.inference.sampling import random_labels
+from gan_lightning.inference.save import class_folders
 from gan_lightning.networks.dcgan import DCGANGenerator
 from gan_lightning.networks.mlp2d import MLP2dGenerator
 from gan_lightning.pixels import to_uint8
@@ -168,3 +171,124 @@ def test_impossible_options_of_sampling_come_before_files(ckpt: Path, override: 
 def test_an_export_takes_no_options_of_sampling(ckpt: Path) -> None:
     with pytest.raises(UserError, match="export=onnx writes the generator as it is: leave out truncation"):
         run(f"ckpt={ckpt}", "export=onnx", "truncation=0.5")
+
+
+@pytest.fixture
+def numbered(
+    network: DCGANGenerator, saved: Save, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a checkpoint whose classes are called by numbers that are not their places."""
+    monkeypatch.chdir(tmp_path)
+    return saved(checkpoint(network, data={"class_names": ["0", "10", "2"]}))
+
+
+@pytest.mark.parametrize(
+    ("names", "word", "place"),
+    [
+        (["0", "10", "2"], "2", 2),
+        (["0", "10", "2"], "'2'", 2),
+        (["0", "10", "2"], "10", 1),
+        (["000", "007", "002"], "007", 1),
+        (["no", "true", "1e3"], "true", 1),
+        (["no", "true", "1e3"], "1e3", 2),
+        (["ant", "bee", "all"], "all", 2),
+        (["ant", "bee", "cat"], "2", 2),
+    ],
+)
+def test_the_command_takes_the_words_of_sample_and_says_the_class(
+    names: list[str],
+    word: str,
+    place: int,
+    network: DCGANGenerator,
+    saved: Save,
+    checkpoint: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ckpt = saved(checkpoint(network, data={"class_names": names}))
+    out = run(f"ckpt={ckpt}", "n=2", f"label={word}", f"out={tmp_path / 'out'}")
+    assert f"2 samples of class {place} of 3: '{names[place]}': " in capsys.readouterr().out
+    expected = to_uint8(load(ckpt).generate(0, 2, 0, torch.tensor(place)))
+    assert np.array_equal(pixels(out / "00001.png"), expected[1, 0])
+    if names[2] != "all":
+        assert torch.equal(load(ckpt).sample(1, labels=word.strip("'")), load(ckpt).sample(1, labels=names[place]))
+
+
+def test_a_number_that_is_no_name_is_refused_where_classes_are_numbers(numbered: Path) -> None:
+    for label in (1, "1"):
+        with pytest.raises(
+            UserError, match=r"no class called 1, and a number is a name .*: choose one of '10', '0', '2'"
+        ):
+            load(numbered).sample(1, labels=label)
+    with pytest.raises(UserError, match="no class called 1, and a number is a name"):
+        run(f"ckpt={numbered}", "label=1", "out=none")
+    assert not Path("none").exists()
+
+
+def test_a_folder_for_each_class(ckpt: Path, tmp_path: Path) -> None:
+    out, flat = run(f"ckpt={ckpt}", "n=20", "by_class=true", "out=sorted"), run(f"ckpt={ckpt}", "n=20", "out=flat")
+    labels = random_labels(3, 0, 20, 0).tolist()
+    expected = {f"{('ant', 'bee', 'cat')[label]}/{index:05d}.png" for index, label in enumerate(labels)}
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.png")} == expected
+    assert all((out / name).read_bytes() == (flat / Path(name).name).read_bytes() for name in expected)
+    data = Folder(root=str(tmp_path / out), labels="folders", num_classes=3, image_size=8, channels=1, batch_size=4)
+    assert sorted(data.reference().labels.tolist()) == sorted(labels)
+    one = run(f"ckpt={ckpt}", "n=2", "by_class=true", "label=bee", "out=one")
+    assert [path.name for path in one.iterdir()] == ["bee"] and len(list((one / "bee").iterdir())) == 2
+
+
+@pytest.mark.parametrize("names", [["../../up", "b", "c"], ["a", "A", "b"], ["", "b", "c"], [".a", "b", "c"], None])
+def test_names_that_cannot_be_folders_become_numbers(
+    names: list[str] | None, network: DCGANGenerator, saved: Save, checkpoint: Make, tmp_path: Path
+) -> None:
+    ckpt = saved(checkpoint(network, data={"class_names": names}), "deep/er/last.ckpt")
+    out = run(f"ckpt={ckpt}", "n=3", "label=all", "by_class=true", f"out={tmp_path}/deep/out")
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        f"class_{index}/0000{index}.png" for index in range(3)
+    ]
+    assert class_folders(None, 1000)[7] == "class_007" and class_folders(["a b", "é", "1"], 3) == ["a b", "é", "1"]
+
+
+def test_several_seeds_give_the_first_sample_of_each(ckpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(f"ckpt={ckpt}", "seed=[9,1,-5]", "out=liked", "truncation=0.5")
+    assert {path.name for path in out.iterdir()} == {"seed_9.png", "seed_1.png", "seed_-5.png"}
+    assert "3 samples: " in capsys.readouterr().out
+    for seed in (9, 1, -5):
+        alone = run(f"ckpt={ckpt}", f"seed={seed}", "n=3", f"out=alone{seed}", "truncation=0.5")
+        assert (alone / "00000.png").read_bytes() == (out / f"seed_{seed}.png").read_bytes()
+    grid = run(f"ckpt={ckpt}", "seed=[9,1]", "label=all", "out=two.png")
+    assert np.array_equal(pixels(grid)[2:10, 12:20], to_uint8(load(ckpt).generate(0, 1, 1, "bee"))[0, 0])
+    sorted_out = run(f"ckpt={ckpt}", "seed=[9,1]", "by_class=true", "out=sorted")
+    names = [f"{('ant', 'bee', 'cat')[random_labels(3, 0, 1, seed)]}/seed_{seed}.png" for seed in (9, 1)]
+    assert {path.relative_to(sorted_out).as_posix() for path in sorted_out.rglob("*.png")} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["seed=[]"], r"seed=\[\] is not possible: it is a whole number, or a list of them, such as \[1,5,9\]"),
+        (["seed=[1,a]"], r"seed=\[1, 'a'\] is not possible"),
+        (["seed=[1,2.5]"], r"seed=\[1, 2.5\] is not possible"),
+        (["seed=one"], "seed=one is not possible"),
+        (["seed=null"], "seed=None is not possible"),
+        (["seed=[1,1]"], r"seed=1 is in the list 2 times: name each seed once"),
+        (["seed=[1,2]", "n=3"], r"n=3 does not go with 2 seeds, which give one sample each: leave n out"),
+        (
+            ["by_class=true", "out=x.png"],
+            r"by_class=true writes a folder for each class: give out= a folder, not x.png",
+        ),
+        (["by_class=2"], "by_class=2 is not possible: it is true or false"),
+        (["by_class=true", "export=onnx"], "leave out by_class"),
+    ],
+)
+def test_mistakes_with_seeds_and_folders(ckpt: Path, words: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        run(f"ckpt={ckpt}", *words)
+
+
+def test_samples_without_classes_have_no_folders_for_them(saved: Save, checkpoint: Make, weathered: Make) -> None:
+    ckpt = saved(checkpoint(weathered(DCGANGenerator(8, 1, latent_dim=4, width=4))))
+    with pytest.raises(
+        UserError, match=r"by_class=true sorts samples by class, and the generator in .* has no classes"
+    ):
+        run(f"ckpt={ckpt}", "by_class=true", "out=x")
