@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_lightning.data.depth import shallow
+from gan_lightning.data.fitting import Fit, fitted_tensor
 from gan_lightning.data.listing import Place
 from gan_lightning.data.opening import open_image
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size, height_width
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R 601
 HALF = 128  # grey levels from here on are white
@@ -164,17 +166,25 @@ def eight_bit(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def resize(images: Tensor, size: int, chunk: int = 4096) -> Tensor:
-    """Return uint8 images `(N, C, H, W)` as `(N, C, size, size)`, antialiased bicubic."""
-    if images.shape[-2:] == (size, size):
+def resize(images: Tensor, size: Size, fit: Fit = "crop", chunk: int = 4096) -> Tensor:
+    """Return images `(N, C, H, W)`, uint8 or float, in the new size, antialiased bicubic; see `fitted_tensor`."""
+    if images.shape[-2:] == height_width(size):
         return images
-    parts = (functional.interpolate(c, (size, size), mode="bicubic", antialias=True) for c in images.split(chunk))
-    return torch.cat(list(parts))
+    return torch.cat([fitted_tensor(part, size, fit, _bicubic) for part in images.split(chunk)])
 
 
-def resize_nearest(values: Tensor, size: int) -> Tensor:
-    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` resized to `size` with nearest neighbours."""
-    rows, columns = ((2 * torch.arange(size) + 1) * side // (2 * size) for side in values.shape[-2:])
+def _bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(images, size, mode="bicubic", antialias=True)
+
+
+def resize_nearest(values: Tensor, size: Size, fit: Fit = "crop") -> Tensor:
+    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` in the new size, by nearest neighbours."""
+    return fitted_tensor(values, size, fit, _nearest)
+
+
+def _nearest(values: Tensor, size: tuple[int, int]) -> Tensor:
+    sides = zip(size, values.shape[-2:], strict=True)
+    rows, columns = ((2 * torch.arange(new) + 1) * old // (2 * new) for new, old in sides)
     return values[..., rows[:, None], columns]
 
 
