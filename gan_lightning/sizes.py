@@ -44,10 +44,15 @@ def check_sides(size: Size, maker: str, sides: Collection[int], words: str, unit
     if short in sides and long % unit(short) == 0:
         return
     near = min(sides, key=lambda side: abs(side - short))
-    if height == width:
-        able, possible = f"makes images of {words}", str(near)
-    else:
-        able = f"makes images whose shorter side has {words}, and whose longer side is a multiple of {unit(near)} there"
-        longer = sorted({max(near, long // unit(near) * unit(near)), max(near, -(-long // unit(near)) * unit(near))})
-        possible = " or ".join(shown((near, n) if height < width else (n, near)) for n in longer)
+    able, possible = f"makes images of {words}", str(near)
+    if height != width:
+        longer = _multiples(long, unit(near), near)
+        able = f"makes images whose shorter side has {words}, and whose longer side is a multiple of {unit(near)} "
+        able += f"beside {near}"
+        possible = " or ".join(shown((near, side) if height < width else (side, near)) for side in longer)
     raise UserError(f"{maker} {able}, not {shown(size)}: set data.image_size={possible}, or choose another model.")
+
+
+def _multiples(number: int, unit: int, least: int) -> list[int]:
+    """Return the multiples of `unit` next to `number`, below and above, from `least` on."""
+    return sorted({max(least, number // unit * unit), max(least, -(-number // unit) * unit)})

@@ -155,9 +155,13 @@ def test_three_times_a_power_of_two_begins_with_six_pixels(name):
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [
-        ("dcgan", (32, 60), "a multiple of 8 there, not [32,60]: set data.image_size=[32,56] or [32,64], or"),
+        ("dcgan", (32, 60), "a multiple of 8 beside 32, not [32,60]: set data.image_size=[32,56] or [32,64], or"),
         ("dcgan", [60, 32], "set data.image_size=[56,32] or [64,32], or choose another model"),
-        ("stylegan2", (30, 61), "8 to 1024 pixels in powers of two, and whose longer side is a multiple of 8 there"),
+        (
+            "stylegan2",
+            (30, 61),
+            "8 to 1024 pixels in powers of two, and whose longer side is a multiple of 8 beside 32",
+        ),
         ("r3gan", (4, 16), "set data.image_size=[8,16], or"),
         ("fastgan", (8, 64), "set data.image_size=[16,64], or"),
         ("resnet", (48, 56), "16, 32, 48, 64, 96, 128, 192 or 256 pixels, and whose longer side is a multiple of 16"),
