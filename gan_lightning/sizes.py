@@ -22,6 +22,12 @@ def height_width(size: Size, key: str = "data.image_size", least: int = 0) -> tu
     return int(sides[0]), int(sides[1])
 
 
+def simplest(size: Size) -> Size:
+    """Return the side of a square, or (height, width), so that equal sizes are equal values."""
+    height, width = height_width(size)
+    return height if height == width else (height, width)
+
+
 def halved(size: Size, times: int) -> tuple[int, int]:
     """Return height and width after `times` halvings."""
     height, width = height_width(size)

@@ -15,7 +15,7 @@ from gan_lightning.data.loaders import FileLoader, TensorLoader
 from gan_lightning.data.order import GlobalBatches, JointBatches, joint
 from gan_lightning.data.sources import SideBySide, Source, digest
 from gan_lightning.errors import UserError
-from gan_lightning.sizes import Size, height_width
+from gan_lightning.sizes import Size, height_width, simplest
 
 DEVICE_LIMIT = 2**30  # bytes; `on_device: auto` keeps smaller data sets in a GPU's memory
 
@@ -47,6 +47,8 @@ class GANData(L.LightningDataModule):
         self.class_names: list[str] | None = None
         self._sources: dict[str, dict[str, Source]] = {}
         self.check()
+        if self.image_size is not None:  # as it is of points
+            self.image_size = simplest(self.image_size)  # caches know a set by what is said of its images
 
     def check(self) -> None:
         """Raise UserError for an option out of range."""

@@ -149,6 +149,8 @@ def test_each_way_has_a_cache_of_its_own(tmp_path: Path) -> None:
     options = {"root": str(tmp_path), "channels": 1, "batch_size": 1}
     sets = [Folder(image_size=size, fit=fit, **options) for size in (16, [16, 32], [32, 16]) for fit in WAYS]
     assert len({data.fingerprint() for data in sets}) == 9
+    assert Folder(image_size=(16, 32), **options).fingerprint() == sets[3].fingerprint()
+    assert Folder(image_size=[16, 16], **options).fingerprint() == sets[0].fingerprint()
     images = [data.reference()[0]["image"] for data in sets]
     assert [image.shape[1:] for image in images[::3]] == [(16, 16), (16, 32), (32, 16)]
     assert not torch.equal(images[3], images[4]) and not torch.equal(images[4], images[5])
