@@ -19,12 +19,13 @@ CODE = [*MODULES, *sorted((ROOT / "hydra_plugins").rglob("*.py"))]
 MAY_IMPORT = {  # packages of ours, beside themselves
     "contracts": {"networks", "streams"},
     "losses": {"contracts", "errors"},
-    "networks": {"errors"},
+    "networks": {"errors", "sizes"},
     "regularizers": {"augment", "contracts", "errors", "networks", "streams"},
     "augment": {"contracts", "errors", "streams"},
     "training": {"errors", "networks", "paths", "streams"},
     "streams": {"errors"},
     "pixels": set(),
+    "sizes": {"errors"},
     "hooks": set(),
 }
 

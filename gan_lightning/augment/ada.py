@@ -62,7 +62,7 @@ def geometry(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
     chances = Chances(draw, "geometry", torch.stack([p, once, p, once, p, torch.zeros_like(p)]), 6)
     scale, stretch = chances.factor(0, 0.2), chances.factor(2, 0.2)
     matrix = rotation(chances.angle(1)) @ torch.diag_embed(torch.stack([1 / stretch, stretch], 1))
-    matrix = matrix @ rotation(chances.angle(3)) / scale[:, None, None]
+    matrix = of_shape(matrix @ rotation(chances.angle(3)) / scale[:, None, None], *images.shape[2:])
     # An eighth of the size; the size is 2 units.
     by = torch.stack([chances.where(4, chances.normal[i] / 4, 0.0) for i in (4, 5)], 1)[:, :, None]
     return chances.apply(affine(images, torch.cat([matrix, matrix @ by], 2)), images)
@@ -72,6 +72,14 @@ def rotation(angle: Tensor) -> Tensor:
     """Return `(N, 2, 2)` matrices that rotate by `angle` `(N,)`."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+
+
+def of_shape(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Return a linear map of pixels `(N, 2, 2)` as one of positions in [-1, 1]^2; for a square they are the same."""
+    if height == width:
+        return matrix
+    (xx, xy), (yx, yy) = (row.unbind(1) for row in matrix.unbind(1))
+    return torch.stack([torch.stack([xx, xy * (height / width)], 1), torch.stack([yx * (width / height), yy], 1)], 1)
 
 
 def color(images: Tensor, draw: Draw, p: Tensor) -> Tensor:
@@ -147,9 +155,13 @@ class ADA(Adaptive):
     def check(self, duel: Duel) -> None:
         """Raise UserError for images that cannot be augmented, such as images that are not square."""
         super().check(duel)
-        image_shape = duel.generator.image_shape
-        if "blit" in self.groups and image_shape[1] != image_shape[2]:
-            raise UserError(f"augment.groups: blit turns images by right angles, and {image_shape} is not square.")
+        height, width = duel.generator.image_shape[1:]
+        if "blit" in self.groups and height != width:
+            others = ",".join(name for name in self.groups if name != "blit")
+            raise UserError(
+                f"augment.groups: blit turns images by right angles, and images of {height}x{width} are not square: "
+                f"set augment.groups=[{others}] (data.mirror=true flips them), or a square data.image_size."
+            )
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
         """Return the augmented images, differentiable in `images`; images without an operation stay bit-identical."""

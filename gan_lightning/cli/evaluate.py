@@ -14,6 +14,7 @@ from gan_lightning.cli.app import command
 from gan_lightning.cli.objects import build
 from gan_lightning.cli.values import check_numbers
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import height_width
 
 if TYPE_CHECKING:
     from gan_lightning.evaluation.evaluator import Evaluator
@@ -26,7 +27,6 @@ NUMBERS = {
     "seed": (int, -math.inf),
     "batch_size": (int, 1),
     "num_workers": (int, 0),
-    "image_size": (int, 1),
     "white": (float, 0),
     "raw": (bool, 0),
 }
@@ -42,6 +42,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     given or there are several checkpoints.
     """
     check_numbers(cfg, NUMBERS, ("raw", "batch_size", "num_workers"))
+    if cfg.image_size is not None:
+        height_width(cfg.image_size, "image_size", least=1)
     if (cfg.real is None) != (cfg.fake is None):
         raise UserError("Two folders are compared: give both real=FOLDER and fake=FOLDER.")
     if (cfg.ckpt is None) == (cfg.real is None):
@@ -76,7 +78,8 @@ def _folders(cfg: DictConfig) -> dict[str, Any]:
     from gan_lightning.metrics.inception import Inception
 
     out = _writable(cfg.out)
-    options = (cfg.image_size, cfg.num_workers, cfg.white)
+    size = tuple(cfg.image_size) if OmegaConf.is_list(cfg.image_size) else cfg.image_size
+    options = (size, cfg.num_workers, cfg.white)
     real, fake = (from_folder(str(folder), *options) for folder in (cfg.real, cfg.fake))
     metrics, extractor, device = _metrics(cfg) or METRICS, _extractor(cfg) or Inception(), choose_device(cfg.device)
     scores, evaluator = score(real, fake, metrics, extractor, batch_size=cfg.batch_size, device=device)

@@ -52,7 +52,7 @@ def _check_finite(key: str, value: Any) -> None:
 
 
 def _is_size(hint: Any) -> bool:
-    return hint is int or (_is_list(hint) and get_args(hint)[:1] == (int,))
+    return all(kind is int or (_is_list(kind) and get_args(kind)[:1] == (int,)) for kind in _kinds(hint))
 
 
 def _check_sizes(key: str, value: Any, least: int) -> None:

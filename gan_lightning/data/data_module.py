@@ -10,10 +10,12 @@ import lightning as L
 import torch
 
 from gan_lightning.data.fields import Batch, Field, by_name
+from gan_lightning.data.fitting import Fit, check_fit
 from gan_lightning.data.loaders import FileLoader, TensorLoader
 from gan_lightning.data.order import GlobalBatches, JointBatches, joint
 from gan_lightning.data.sources import SideBySide, Source, digest
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size, height_width, simplest
 
 DEVICE_LIMIT = 2**30  # bytes; `on_device: auto` keeps smaller data sets in a GPU's memory
 
@@ -22,14 +24,14 @@ DEVICE_LIMIT = 2**30  # bytes; `on_device: auto` keeps smaller data sets in a GP
 class GANData(L.LightningDataModule):
     """Base class of all data modules; a subclass names its splits and loads them.
 
-    image_size: height and width in pixels. channels: 1 or 3. num_classes: 0 = no labels.
+    image_size: pixels of a side, or (height, width). channels: 1 or 3. num_classes: 0 = no labels.
     batch_size: images of one batch over all processes.
     num_workers: processes that decode files (not used for data in memory).
     seed: of the order and of mirroring. mirror: flip each training image left to right with probability 1/2.
     on_device: keep data in memory on the trainer's device; "auto" = if it is a GPU and the data set is < 1 GiB.
     """
 
-    image_size: int
+    image_size: Size
     channels: int
     num_classes: int = 0
     batch_size: int = 64
@@ -45,10 +47,13 @@ class GANData(L.LightningDataModule):
         self.class_names: list[str] | None = None
         self._sources: dict[str, dict[str, Source]] = {}
         self.check()
+        if self.image_size is not None:  # as it is of points
+            self.image_size = simplest(self.image_size)  # caches know a set by what is said of its images
 
     def check(self) -> None:
         """Raise UserError for an option out of range."""
-        _at_least(1, image_size=self.image_size, batch_size=self.batch_size)
+        height_width(self.image_size, "data.image_size", least=1)
+        _at_least(1, batch_size=self.batch_size)
         _at_least(0, num_workers=self.num_workers, num_classes=self.num_classes)
         if self.channels not in (1, 3):
             raise UserError(f"data.channels={self.channels} is not possible; take 1 (grey) or 3 (colour).")
@@ -70,7 +75,7 @@ class GANData(L.LightningDataModule):
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return (self.channels, self.image_size, self.image_size)
+        return (self.channels, *height_width(self.image_size))
 
     @property
     def num_images(self) -> int:
@@ -152,6 +157,22 @@ class GANData(L.LightningDataModule):
                 f"data={self.name} has {found} classes; set data.num_classes to that, not {self.num_classes}."
             )
         return source
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ResizedData(GANData):
+    """Base class of data sets whose pictures are resized to `image_size`.
+
+    fit: what happens to pictures of another shape: "crop" keeps the middle, "pad" keeps all, on black, and "stretch"
+    changes the shape. A mask is 0 where it is padded, a label map of class 0.
+    """
+
+    fit: Fit = "crop"
+
+    def check(self) -> None:
+        """Raise UserError for an option out of range."""
+        super().check()
+        check_fit(self.fit)
 
 
 def _at_least(least: int, **options: int) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_lightning.data.data_module import GANData
+from gan_lightning.data.data_module import ResizedData
 from gan_lightning.data.depth import check_white
 from gan_lightning.data.download import say
 from gan_lightning.data.image_data import OR_SKIP, SquareImage
@@ -15,12 +15,13 @@ from gan_lightning.data.sources import FileImages, Source, TensorImages, digest
 from gan_lightning.data.trial import check_once, decode_once, memory, refuse
 from gan_lightning.data.white import settled
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size
 
 VERSION = 1  # of the transform; increase it when the pixels change
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FileData(GANData):
+class FileData(ResizedData):
     """Base class of data sets of image files.
 
     root: their folder. crop: side in pixels of the centre square that is cut out before resizing; None = no crop.
@@ -31,7 +32,7 @@ class FileData(GANData):
     larger one is decoded in every epoch by `num_workers` processes.
     """
 
-    image_size: int = 64
+    image_size: Size = 64
     channels: int = 3
     num_workers: int = 2
     root: str | None = None
@@ -62,7 +63,7 @@ class FileData(GANData):
     @property
     def transform(self) -> SquareImage:
         """The transform from a file to a tensor."""
-        return SquareImage(self.image_size, self.channels, self.crop, skippable=True, white=self.white)
+        return SquareImage(self.image_size, self.channels, self.crop, True, self.white, self.fit)
 
     def load(self, split: str) -> Source:
         """Return `split` from memory if it is small, else as files; UserError names all files that cannot be read."""

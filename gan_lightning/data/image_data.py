@@ -1,4 +1,4 @@
-"""Reads image files as square tensors: pictures with antialiased resizing, masks and label maps with nearest."""
+"""Reads image files as tensors of one size: pictures with antialiased resizing, masks and label maps with nearest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_lightning.data.depth import shallow
+from gan_lightning.data.fitting import Fit, fitted, fitted_tensor
 from gan_lightning.data.listing import Place
 from gan_lightning.data.opening import open_image
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size, height_width
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R 601
 HALF = 128  # grey levels from here on are white
@@ -38,37 +40,43 @@ class Described:
 
 @dataclass(frozen=True, repr=False)
 class SquareImage(Described):
-    """Read a file as uint8 `(channels, size, size)`, resized with Pillow's antialiased bicubic filter.
+    """Read a file as uint8 `(channels, height, width)`, resized with Pillow's antialiased bicubic filter.
 
-    The shorter side becomes `size`, and the centre square is kept.
+    size: the side of a square, or (height, width); the middle of the picture is kept, or see `fit`.
     crop: cut out a centre square of this many pixels first.
     skippable: whether errors may recommend data.on_error=skip; it does not affect the fingerprint.
     white: the value that becomes white in files of more than 8 bits that do not say it; None = 65535.
+    fit: what happens to pictures of another shape, see `fitted`.
     """
 
-    size: int
+    size: Size
     channels: int
     crop: int | None = None
     skippable: bool = field(default=False, repr=False)
     white: float | None = field(default=None, metadata=LATER)
+    fit: Fit = field(default="crop", metadata=LATER)
 
     def __call__(self, path: Place) -> Tensor:
         """Return the image in file `path`; UserError names a file that cannot be read."""
-        return decoded(path, self.convert, self.skippable, None if self.crop else self.size)
+        return decoded(path, self.convert, self.skippable, None if self.crop else max(height_width(self.size)))
 
     def convert(self, image: Image.Image) -> Tensor:
         """Return the tensor of an image opened by Pillow."""
         image = upright(image, self.channels, self.white)
-        pixels = square(image, self.size, self.crop, Image.Resampling.BICUBIC)
-        return torch.from_numpy(pixels).reshape(self.size, self.size, self.channels).permute(2, 0, 1)
+        pixels = fitted(cropped(image, self.crop), self.size, self.fit, Image.Resampling.BICUBIC)
+        return torch.from_numpy(pixels).reshape(*pixels.shape[:2], self.channels).permute(2, 0, 1)
 
 
-@dataclass(frozen=True)
-class SquareMask:
-    """Read a black and white file as bool `(1, size, size)`, True for white; cropped like SquareImage, nearest."""
+@dataclass(frozen=True, repr=False)
+class SquareMask(Described):
+    """Read a black and white file as bool `(1, height, width)`, True for white, resized with nearest.
 
-    size: int
+    It is framed as SquareImage with the same size, crop and fit; where it is padded it is False.
+    """
+
+    size: Size
     crop: int | None = None
+    fit: Fit = field(default="crop", metadata=LATER)
 
     def __call__(self, path: Place) -> Tensor:
         """Return the mask in file `path`; UserError for a file that cannot be read or is not black and white."""
@@ -80,18 +88,21 @@ class SquareMask:
         brightest = np.asarray(image).max()
         if 0 < brightest < HALF:  # such as levels 0 and 1, which would all be black
             raise ValueError(f"a mask is black and white, 0 and 255, and the brightest pixel is {brightest}")
-        return torch.from_numpy(square(image, self.size, self.crop, Image.Resampling.NEAREST) >= HALF)[None]
+        levels = fitted(cropped(image, self.crop), self.size, self.fit, Image.Resampling.NEAREST)
+        return torch.from_numpy(levels >= HALF)[None]
 
 
-@dataclass(frozen=True)
-class SquareMap:
-    """Read a file of grey levels or palette indices as classes `(size, size)`: uint8, or int64 for 16 bits.
+@dataclass(frozen=True, repr=False)
+class SquareMap(Described):
+    """Read a file of grey levels or palette indices as classes `(height, width)`: uint8, or int64 for 16 bits.
 
-    It is cropped like SquareImage and resized with nearest.
+    It is framed as SquareImage with the same size, crop and fit, and resized with nearest; where it is padded it is of
+    class 0.
     """
 
-    size: int
+    size: Size
     crop: int | None = None
+    fit: Fit = field(default="crop", metadata=LATER)
 
     def __call__(self, path: Place) -> Tensor:
         """Return the map in file `path`; UserError for a file that cannot be read or has colours."""
@@ -102,7 +113,7 @@ class SquareMap:
         image = ImageOps.exif_transpose(image)
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise ValueError(f"a label map has one number a pixel, and this is an image of mode {image.mode}")
-        classes = square(image, self.size, self.crop, Image.Resampling.NEAREST)
+        classes = fitted(cropped(image, self.crop), self.size, self.fit, Image.Resampling.NEAREST)
         return torch.from_numpy(classes.astype(np.uint8 if image.mode in ("1", "L", "P") else np.int64))
 
 
@@ -125,17 +136,11 @@ def upright(image: Image.Image, channels: int, white: float | None = None) -> Im
     return eight_bit(ImageOps.exif_transpose(shallow(image, white)), channels)
 
 
-def square(image: Image.Image, size: int, crop: int | None, filter: Image.Resampling) -> np.ndarray:
-    """Return the centre square, with a side of at most `crop` pixels, resized to `size`."""
-    if crop is not None:
-        image = centre(image, min(crop, *image.size))
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    return np.array(image.resize((size, size), filter, box=(left, top, left + side, top + side)))
-
-
-def centre(image: Image.Image, side: int) -> Image.Image:
-    """Return the centre square with a side of `side` pixels."""
+def cropped(image: Image.Image, crop: int | None) -> Image.Image:
+    """Return the centre square with a side of at most `crop` pixels, or all of the image if this is None."""
+    if crop is None:
+        return image
+    side = min(crop, *image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
 
@@ -164,17 +169,25 @@ def eight_bit(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def resize(images: Tensor, size: int, chunk: int = 4096) -> Tensor:
-    """Return uint8 images `(N, C, H, W)` as `(N, C, size, size)`, antialiased bicubic."""
-    if images.shape[-2:] == (size, size):
+def resize(images: Tensor, size: Size, fit: Fit = "crop", chunk: int = 4096) -> Tensor:
+    """Return images `(N, C, H, W)`, uint8 or float, in the new size, antialiased bicubic; see `fitted_tensor`."""
+    if images.shape[-2:] == height_width(size):
         return images
-    parts = (functional.interpolate(c, (size, size), mode="bicubic", antialias=True) for c in images.split(chunk))
-    return torch.cat(list(parts))
+    return torch.cat([fitted_tensor(part, size, fit, _bicubic) for part in images.split(chunk)])
 
 
-def resize_nearest(values: Tensor, size: int) -> Tensor:
-    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` resized to `size` with nearest neighbours."""
-    rows, columns = ((2 * torch.arange(size) + 1) * side // (2 * size) for side in values.shape[-2:])
+def _bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(images, size, mode="bicubic", antialias=True)
+
+
+def resize_nearest(values: Tensor, size: Size, fit: Fit = "crop") -> Tensor:
+    """Return masks `(N, 1, H, W)` or label maps `(N, H, W)` in the new size, by nearest neighbours."""
+    return fitted_tensor(values, size, fit, _nearest)
+
+
+def _nearest(values: Tensor, size: tuple[int, int]) -> Tensor:
+    sides = zip(size, values.shape[-2:], strict=True)
+    rows, columns = ((2 * torch.arange(new) + 1) * old // (2 * new) for new, old in sides)
     return values[..., rows[:, None], columns]
 
 

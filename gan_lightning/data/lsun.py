@@ -10,23 +10,24 @@ from typing import Any
 
 from torch import Tensor
 
-from gan_lightning.data.data_module import GANData
+from gan_lightning.data.data_module import ResizedData
 from gan_lightning.data.download import data_root
 from gan_lightning.data.image_data import SquareImage, unreadable
 from gan_lightning.data.opening import identified
 from gan_lightning.data.sources import Source, digest
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LSUN(GANData):
+class LSUN(ResizedData):
     """One category of LSUN (Yu et al. 2015, 1506.03365): `category` "bedroom", "church_outdoor", "bridge", "tower"...
 
     root: the folder with `<category>_train_lmdb` and `<category>_val_lmdb`; None = $GAN_LIGHTNING_DATA, else ./data.
     Needs the package lmdb. There is no automatic download: bedroom has 43 GB.
     """
 
-    image_size: int = 64
+    image_size: Size = 64
     channels: int = 3
     num_workers: int = 2
     root: str | None = None
@@ -43,7 +44,7 @@ class LSUN(GANData):
                 f"data=lsun looked for {folder}/data.mdb; download it with the script of https://github.com/fyu/lsun "
                 f"(python download.py -c {self.category}), unpack it there, or set data.root to where it is."
             )
-        return LMDBImages(folder, SquareImage(self.image_size, self.channels))
+        return LMDBImages(folder, SquareImage(self.image_size, self.channels, fit=self.fit))
 
 
 class LMDBImages(Source):
@@ -70,7 +71,7 @@ class LMDBImages(Source):
         return len(self.keys)
 
     def image(self, index: int) -> Tensor:
-        """Return uint8 `(C, size, size)`; UserError names an entry that is not an image."""
+        """Return uint8 `(C, height, width)`; UserError names an entry that is not an image."""
         with self._database().begin() as transaction:
             encoded = transaction.get(self.keys[index])
         try:

@@ -221,7 +221,7 @@ class FileImages(Source):
         return len(self.names)
 
     def image(self, index: int) -> Tensor:
-        """Return uint8 `(C, size, size)`; UserError names a file that cannot be read."""
+        """Return uint8 `(C, height, width)`; UserError names a file that cannot be read."""
         return self.transform(self.root / self.names[index])
 
     def read(self, index: int) -> dict[str, Tensor]:

@@ -9,18 +9,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gan_lightning.data.data_module import GANData
+from gan_lightning.data.data_module import GANData, ResizedData
 from gan_lightning.data.digits import Digits
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.data.torchvision_sets import TorchvisionData
 from gan_lightning.errors import UserError
+from gan_lightning.sizes import Size
 from gan_lightning.streams import generator as random_stream
 
 DIGITS = 10  # classes of one channel
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Stacked(GANData):
+class Stacked(ResizedData):
     """Images whose red, green and blue channels are three independent digits: 10 ** 3 modes of equal weight.
 
     Metz et al. 2016 (1611.02163), Srivastava et al. 2017 (1705.07761); 128,000 images as Lin et al. 2017 (1712.04086).
@@ -30,7 +31,7 @@ class Stacked(GANData):
     num_stacks: size of each split, drawn once from `seed`.
     """
 
-    image_size: int = 32
+    image_size: Size = 32
     channels: int = 3
     num_stacks: int = 128_000
 
@@ -57,7 +58,7 @@ class Stacked(GANData):
             raise UserError(f"data.num_stacks={self.num_stacks} is not possible; it is a whole number of at least 1.")
 
     def load(self, split: str) -> StackedImages:
-        """Return `num_stacks` images, uint8 `(num_stacks, 3, image_size, image_size)`."""
+        """Return `num_stacks` images, uint8 `(num_stacks, 3, height, width)`."""
         digits = self.single.source(split)
         assert isinstance(digits, TensorImages)
         stream = random_stream(self.seed, self.name, split)
@@ -131,7 +132,7 @@ class StackedDigits(Stacked):
 
     def digits(self) -> Digits:
         """Return the digits."""
-        return Digits(image_size=self.image_size)
+        return Digits(image_size=self.image_size, fit=self.fit)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -147,4 +148,6 @@ class StackedMNIST(Stacked):
 
     def digits(self) -> TorchvisionData:
         """Return MNIST, downloaded on first use."""
-        return TorchvisionData(name="mnist", root=self.root, image_size=self.image_size, channels=1, num_classes=DIGITS)
+        return TorchvisionData(
+            name="mnist", root=self.root, image_size=self.image_size, fit=self.fit, channels=1, num_classes=DIGITS
+        )

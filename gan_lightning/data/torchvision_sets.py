@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_lightning.data.data_module import GANData
+from gan_lightning.data.data_module import ResizedData
 from gan_lightning.data.download import data_root, fetch
 from gan_lightning.data.image_data import resize, set_channels
 from gan_lightning.data.resolvers import EMNIST_CLASSES
@@ -60,7 +60,7 @@ SETS = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TorchvisionData(GANData):
+class TorchvisionData(ResizedData):
     """A data set of `SETS`, downloaded on first use, resized once and kept in memory as uint8.
 
     name: "mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn" or "stl10".
@@ -86,7 +86,7 @@ class TorchvisionData(GANData):
             raise UserError(f"data.subset={self.subset} of stl10 is unlabelled; set data.num_classes=0.")
 
     def load(self, split: str) -> TensorImages:
-        """Return `split`, uint8 `(N, channels, image_size, image_size)`, with its labels."""
+        """Return `split`, uint8 `(N, channels, height, width)`, with its labels."""
         entry, found = SETS[self.name], self._found(split)
         images = _channels_first(torch.as_tensor(found.data), entry.layout)
         labels = torch.as_tensor(getattr(found, entry.labels)).long()
@@ -95,7 +95,8 @@ class TorchvisionData(GANData):
             labels = labels - int(self.subset == "letters")  # and count letters from 1
         if self.num_classes:
             self.class_names = EMNIST_CLASSES.get(self.subset or "", entry.classes or list(found.classes))
-        return TensorImages(set_channels(resize(images, self.image_size), self.channels).contiguous(), labels)
+        images = resize(images, self.image_size, self.fit)
+        return TensorImages(set_channels(images, self.channels).contiguous(), labels)
 
     def _found(self, split: str) -> Any:
         """Return torchvision's set, which is downloaded first if it is missing."""

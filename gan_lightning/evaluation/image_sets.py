@@ -29,6 +29,7 @@ from gan_lightning.inference.load import choose_device
 from gan_lightning.inference.producers import Producer, Rows
 from gan_lightning.metrics.base import Extractor, MetricFactory, metric_class
 from gan_lightning.metrics.preset import Preset
+from gan_lightning.sizes import Size, height_width
 
 Images = str | Path | Tensor | Any
 
@@ -40,7 +41,7 @@ def evaluate(
     extractor: str | Extractor = "inception",
     *,
     split: str = "train",
-    image_size: int | None = None,
+    image_size: Size | None = None,
     white: float | None = None,
     batch_size: int = 256,
     num_workers: int = 0,
@@ -53,7 +54,7 @@ def evaluate(
     metrics: names as in conf/metrics, also "full", or your own metrics: a class that is built from a
     `gan_lightning.metrics.base.Setting`, or a functools.partial of it with options.
     extractor: a name as in conf/extractor, or an Extractor such as `Inception(weights="FILE")`.
-    image_size: crops and resizes the images of folders to this square; None keeps their size.
+    image_size: crops and resizes the images of folders to this square, or (height, width); None keeps their size.
     white: the value that becomes white in files of more than 8 bits; None finds it out for each folder.
     device: of the extractor; "auto" is the fastest available one.
 
@@ -127,15 +128,18 @@ class NativeImage(Described):
 
 
 def from_folder(
-    folder: Path | str, image_size: int | None = None, num_workers: int = 0, white: float | None = None
+    folder: Path | str, image_size: Size | None = None, num_workers: int = 0, white: float | None = None
 ) -> ImageSet:
     """Return all images in a folder or archive, in the order of their names; listed and decoded as for training.
 
-    image_size: None keeps their size, which must be the same for all; a number crops and resizes them to that square.
+    image_size: None keeps their size, which must be the same for all; else they are cropped and resized to this
+    square, or (height, width).
     white: the value that becomes white in files of more than 8 bits, see SquareImage; None finds it out.
     """
     there = _listed(folder)
-    transform = SquareImage(image_size, 3, white=white) if image_size else NativeImage(white)
+    if image_size is not None:
+        height_width(image_size, "image_size", least=1)
+    transform = NativeImage(white) if image_size is None else SquareImage(image_size, 3, white=white)
     files = settled(FileImages(there.root, there.names, None, transform), there.root.name, "white")
     key = digest("tried", files.content)
     trial = check_once(files, key, keep=False)
@@ -176,7 +180,7 @@ def from_tensor(images: Tensor, name: str = "images") -> ImageSet:
 
 
 def as_images(
-    images: Any, name: str, image_size: int | None = None, num_workers: int = 0, white: float | None = None
+    images: Any, name: str, image_size: Size | None = None, num_workers: int = 0, white: float | None = None
 ) -> Any:
     """Return a folder or archive (its path), a uint8 tensor `(N, C, H, W)`, or a data module, as a set of images.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.codes import LatentCodes
+from gan_lightning.sizes import Size, check_sides, halved, height_width
 
 
 @dataclass(frozen=True)
@@ -135,20 +136,21 @@ def as_output(answer: DiscriminatorOutput | Tensor) -> DiscriminatorOutput:
     return DiscriminatorOutput(answer.flatten() if answer.ndim == 2 and answer.shape[1] == 1 else answer)
 
 
-def halvings(image_size: int, network: str, smallest: int = 8, largest: int = 256) -> int:
-    """Return how often `image_size` can be halved down to 4; raise UserError if `network` does not support the size."""
-    size = int(image_size)
-    if size < smallest or size > largest or size & (size - 1):
-        raise UserError(
-            f"{network} makes images of {smallest} to {largest} pixels in powers of two, not {image_size}: "
-            f"set data.image_size={_nearest_power(size, smallest, largest)}, or choose another model."
-        )
-    return size.bit_length() - 3
+def halvings(image_size: Size, network: str, smallest: int = 8, largest: int = 256) -> int:
+    """Return how often an image can be halved until its shorter side has 4 pixels.
 
-
-def _nearest_power(size: int, smallest: int, largest: int) -> int:
+    Raises UserError if `network` does not support the size: the shorter side is a power of two, and the longer one can
+    be halved as often.
+    """
     powers = [2**k for k in range(3, 11) if smallest <= 2**k <= largest]
-    return min(powers, key=lambda power: abs(power - size))
+    words = f"{smallest} to {largest} pixels in powers of two"
+    check_sides(image_size, network, powers, words, unit=lambda short: short // 4)
+    return min(height_width(image_size)).bit_length() - 3
+
+
+def map_sizes(image_size: Size, count: int) -> list[tuple[int, int]]:
+    """Return height and width of `count` maps, each twice as large as the one before; the last has the image's."""
+    return [halved(image_size, times) for times in reversed(range(count))]
 
 
 def initialise_normal(module: nn.Module, std: float = 0.02) -> None:

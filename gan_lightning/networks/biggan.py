@@ -5,6 +5,7 @@ At 128x128 with width 96 and 1000 classes: 70,433,988 parameters in the generato
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -18,12 +19,14 @@ from gan_lightning.networks.layers.normalisation import ConditionalSequential
 from gan_lightning.networks.layers.residual import GeneratorBlock, attention_size, doublings, generator_widths
 from gan_lightning.networks.layers.spectral import spectrally_normalise
 from gan_lightning.networks.resnet import image_layers
+from gan_lightning.sizes import Size, halved, height_width
 
 
 class BigGANGenerator(Generator):
-    """BigGAN's generator. The latent is split in chunks, one for the 4x4 map and one for each block's batch norms.
+    """BigGAN's generator. The latent is split in chunks, one for the first map and one for each block's batch norms.
 
-    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels; 16 and 32 as in StudioGAN's networks for CIFAR-10.
+    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels, or (height, width), see `doublings`; 16 and 32 as in
+        StudioGAN's networks for CIFAR-10.
     num_classes: number of classes, 0 for none. All norms use one class embedding, each through its own linear map. A
         block's condition is this embedding and its chunk of the latent.
     latent_dim: divisible by the number of blocks plus one; None for 20 per chunk, as in the paper.
@@ -36,7 +39,7 @@ class BigGANGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int | None = None,
@@ -50,17 +53,15 @@ class BigGANGenerator(Generator):
         self.latent_dim = 20 * len(widths) if latent_dim is None else latent_dim
         self.chunk = _chunk(self.latent_dim, len(widths))
         self.num_classes, self.latent_distribution = num_classes, latent_distribution
-        self.image_shape = (channels, image_size, image_size)
-        side = doublings(image_size, "biggan")[0]
-        self.first_shape = (widths[0], side, side)
+        self.image_shape = (channels, *height_width(image_size))
+        self.first_shape = (widths[0], *doublings(image_size, "biggan")[0])
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
-        self.linear = nn.Linear(self.chunk, widths[0] * side**2)
+        self.linear = nn.Linear(self.chunk, math.prod(self.first_shape))
         self.blocks = nn.ModuleList()
-        for before, after in pairwise(widths):
+        for times, (before, after) in enumerate(pairwise(widths), start=1):
             condition_dim = self.chunk + (embedding_dim if num_classes else 0)
             block = ConditionalSequential(GeneratorBlock(before, after, condition_dim))
-            side *= 2
-            if side == attention_size(attention, image_size):
+            if halved(image_size, len(widths) - 1 - times) == attention_size(attention, image_size):
                 block.append(SelfAttention(after))
             self.blocks.append(block)
         self.image = image_layers(widths[-1], channels)

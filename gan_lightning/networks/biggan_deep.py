@@ -5,6 +5,7 @@ At 128x128 with width 128 and 1000 classes: 50,244,484 parameters in the generat
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from gan_lightning.networks.layers.normalisation import ConditionalSequential, b
 from gan_lightning.networks.layers.residual import attention_size, discriminator_widths, doublings, generator_widths
 from gan_lightning.networks.layers.spectral import spectrally_normalise
 from gan_lightning.networks.resnet import image_layers
+from gan_lightning.sizes import Size, halved, height_width
 
 
 class DeepGeneratorBlock(nn.Module):
@@ -58,9 +60,9 @@ def _activated(channels: int, condition_dim: int) -> list[nn.Module]:
 
 
 class BigGANDeepGenerator(Generator):
-    """The latent and the class embedding, concatenated, make the 4x4 map and condition every batch norm.
+    """The latent and the class embedding, concatenated, make the first map and condition every batch norm.
 
-    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels.
+    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels, or (height, width), see `doublings`.
     num_classes: number of classes, 0 for none.
     width: channels of the feature map at full image size (above 32 pixels); see generator_widths.
     depth: blocks at each size; the last one doubles the size.
@@ -72,7 +74,7 @@ class BigGANDeepGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 128,
@@ -84,20 +86,18 @@ class BigGANDeepGenerator(Generator):
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes, self.latent_distribution = latent_dim, num_classes, latent_distribution
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         widths = generator_widths(image_size, width, "doubling", "biggan_deep")
-        side = doublings(image_size, "biggan_deep")[0]
-        self.first_shape = (widths[0], side, side)
+        self.first_shape = (widths[0], *doublings(image_size, "biggan_deep")[0])
         self.embedding = nn.Embedding(num_classes, embedding_dim) if num_classes else None
         condition_dim = latent_dim + (embedding_dim if num_classes else 0)
-        self.linear = nn.Linear(condition_dim, widths[0] * side**2)
+        self.linear = nn.Linear(condition_dim, math.prod(self.first_shape))
         self.blocks = ConditionalSequential()
-        for before, after in pairwise(widths):
+        for times, (before, after) in enumerate(pairwise(widths), start=1):
             for _ in range(depth - 1):
                 self.blocks.append(DeepGeneratorBlock(before, before, False, condition_dim))
             self.blocks.append(DeepGeneratorBlock(before, after, True, condition_dim))
-            side *= 2
-            if side == attention_size(attention, image_size):
+            if halved(image_size, len(widths) - 1 - times) == attention_size(attention, image_size):
                 self.blocks.append(SelfAttention(after))
         self.image = image_layers(widths[-1], channels)
         initialise(self, "orthogonal")
@@ -153,7 +153,7 @@ class BigGANDeepBackbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         width: int = 128,
@@ -163,13 +163,13 @@ class BigGANDeepBackbone(Backbone):
         super().__init__()
         widths, halves = discriminator_widths(image_size, width, "doubling", "biggan_deep")
         self.image = nn.Conv2d(channels + label_maps, widths[0], 3, padding=1)
-        self.blocks, side = nn.Sequential(), image_size
+        self.blocks, times = nn.Sequential(), 0
         for (before, after), halve in zip(pairwise(widths), halves, strict=False):
             self.blocks.append(DeepDiscriminatorBlock(before, after, halve))
             for _ in range(depth - 1):
                 self.blocks.append(DeepDiscriminatorBlock(after, after, False))
-            side //= 2 if halve else 1
-            if halve and side == attention_size(attention, image_size):
+            times += halve
+            if halve and halved(image_size, times) == attention_size(attention, image_size):
                 self.blocks.append(SelfAttention(after))
         self.feature_dim, self.label_maps = widths[-1], label_maps
         self.initialise_head(self)

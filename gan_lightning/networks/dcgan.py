@@ -5,6 +5,7 @@ At 64x64 with width 64: 3,576,704 parameters in the generator, 2,765,568 in the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -21,10 +22,11 @@ from gan_lightning.networks.base import (
 )
 from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm, condition_dim
 from gan_lightning.networks.layers.spectral import normalise_head
+from gan_lightning.sizes import Size, halved, height_width
 
 
-def _widths(image_size: int, width: int, max_width: int, network: str) -> list[int]:
-    """Return the channels from the layer next to the image (width) to the 4x4 layer; each has twice as many."""
+def _widths(image_size: Size, width: int, max_width: int, network: str) -> list[int]:
+    """Return the channels from the layer next to the image (width) to the smallest one; each has twice as many."""
     return [min(width * 2**k, max_width) for k in range(halvings(image_size, network))]
 
 
@@ -42,22 +44,26 @@ def _norm(name: str, channels: int, condition_dim: int = 0) -> nn.Module:
 
 
 class _FromLatent(nn.ConvTranspose2d):
-    """The first transposed convolution as a matrix product, since its input is one pixel; much faster on a CPU."""
+    """The first transposed convolution as a matrix product, since its input is one pixel; much faster on a CPU.
 
-    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
-        super().__init__(inputs, outputs, 4, bias=bias)
+    size: height and width of its map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], bias: bool) -> None:
+        super().__init__(inputs, outputs, size, bias=bias)
+        self.size = size
 
     def forward(self, z: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Map z `(N, inputs)` to `(N, outputs, 4, 4)`, in channels-last memory."""
+        """Map z `(N, inputs)` to `(N, outputs, *size)`, in channels-last memory."""
         pixels = z @ self.weight.permute(0, 2, 3, 1).flatten(1)
-        pixels = pixels.unflatten(1, (4, 4, self.out_channels))
+        pixels = pixels.unflatten(1, (*self.size, self.out_channels))
         return (pixels if self.bias is None else pixels + self.bias).permute(0, 3, 1, 2)
 
 
 class DCGANGenerator(Generator):
     """Transposed 4x4 convolutions from a latent to an image, batch norm and ReLU between, tanh last.
 
-    image_size: pixels, a power of two from 8 to 256.
+    image_size: pixels, a power of two from 8 to 256, or (height, width), see `halvings`.
     channels: 1 or 3.
     width: channels of the layer next to the image; doubles with each halving up to max_width.
     num_classes: number of classes, 0 for none.
@@ -66,7 +72,7 @@ class DCGANGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 100,
@@ -78,12 +84,12 @@ class DCGANGenerator(Generator):
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         self.latent_distribution = latent_distribution
         widths = _widths(image_size, width, max_width, "dcgan")[::-1]
         self.condition_dim = condition_dim(conditioning, num_classes)
         inputs, bias = latent_dim + num_classes - self.condition_dim, norm == "none"
-        layers: list[nn.Module] = [_FromLatent(inputs, widths[0], bias)]
+        layers: list[nn.Module] = [_FromLatent(inputs, widths[0], halved(image_size, len(widths)), bias)]
         for before, after in zip(widths, [*widths[1:], channels], strict=True):
             layers += [_norm(norm, before, self.condition_dim), nn.ReLU(inplace=True)]
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
@@ -111,7 +117,7 @@ class DCGANBackbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         width: int = 64,
@@ -127,7 +133,8 @@ class DCGANBackbone(Backbone):
             layers += [_norm(norm, after)] if index else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.layers = nn.Sequential(*layers)
-        self.feature_dim, self.head_bias, self.label_maps = widths[-1] * 16, norm == "none", label_maps
+        self.feature_dim = widths[-1] * math.prod(halved(image_size, len(widths)))
+        self.head_bias, self.label_maps = norm == "none", label_maps
         self.spectral_norm = spectral_norm
         self.initialise_head(self)
 

@@ -10,6 +10,7 @@ Convolutions without a norm have biases.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -31,6 +32,7 @@ from gan_lightning.networks.discriminator import Discriminator, conditions, pack
 from gan_lightning.networks.heads import Head, LinearHead
 from gan_lightning.networks.layers.resample import average_pool
 from gan_lightning.networks.layers.spectral import spectrally_normalise
+from gan_lightning.sizes import Size, halved, height_width
 
 MULTIPLES = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5}
 NARROW = 3  # channels from 512 pixels on
@@ -62,27 +64,28 @@ class SkipLayerExcitation(nn.Module):
 class FastGANGenerator(Generator):
     """A 4x4 map from z, then nearest upsampling by two and one convolution at each resolution; tanh last.
 
-    A map of s pixels excites the map of 16 s pixels. Images of 32 pixels and below have no such map; there the factor
-    is smaller.
+    A map of s pixels (on the shorter side) excites the map of 16 s pixels. Images of 32 pixels and below have no such
+    map; there the factor is smaller.
 
-    image_size: pixels, a power of two from 16 to 1024.
+    image_size: pixels, a power of two from 16 to 1024, or (height, width), see `halvings`.
     width: channels at 128 pixels; 16 times that at 4 pixels, half of it at 256, and 3 from 512 on.
     num_classes: number of classes, 0 for none; their one-hot code is concatenated to z (not in the paper).
     """
 
     def __init__(
-        self, image_size: int, channels: int, num_classes: int = 0, latent_dim: int = 256, width: int = 64
+        self, image_size: Size, channels: int, num_classes: int = 0, latent_dim: int = 256, width: int = 64
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         self.sizes = _sizes(image_size)
         widths = [_width(width, size) for size in self.sizes]
-        first = nn.ConvTranspose2d(latent_dim + num_classes, 2 * widths[0], 4, bias=False)
+        first_size = halved(image_size, len(widths) - 1)
+        first = nn.ConvTranspose2d(latent_dim + num_classes, 2 * widths[0], first_size, bias=False)
         self.first = nn.Sequential(first, nn.BatchNorm2d(2 * widths[0]), nn.GLU(1))
         self.blocks = nn.ModuleList([_doubling(before, after) for before, after in pairwise(widths)])
-        span = min(16, image_size // 4)
-        self.skips = {span * size: size for size in self.sizes if span * size <= image_size}
+        span = min(16, self.sizes[-1] // 4)
+        self.skips = {span * size: size for size in self.sizes if span * size <= self.sizes[-1]}
         pairs = {str(high): (_width(width, low), _width(width, high)) for high, low in self.skips.items()}
         self.excitations = nn.ModuleDict({name: SkipLayerExcitation(*pair) for name, pair in pairs.items()})
         self.last = nn.Sequential(nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh())
@@ -125,11 +128,12 @@ class FastGANBackbone(Backbone):
     """
 
     def __init__(
-        self, image_size: int, channels: int, label_maps: int = 0, width: int = 64, norm: str = "batch"
+        self, image_size: Size, channels: int, label_maps: int = 0, width: int = 64, norm: str = "batch"
     ) -> None:
         super().__init__()
-        self.label_maps, self.image_size, self.channels = label_maps, image_size, channels
-        self.smallest = min(8, image_size // 4)
+        self.label_maps, self.side, self.channels = label_maps, _sizes(image_size)[-1], channels
+        self.smallest = min(8, self.side // 4)
+        self.last_size = halved(image_size, (self.side // self.smallest).bit_length() - 1)
         sizes = [size for size in _sizes(image_size)[::-1] if size >= self.smallest]
         widths = [channels + label_maps, *(_width(width, size) for size in sizes[1:])]
         layers: list[nn.Module] = []
@@ -143,7 +147,7 @@ class FastGANBackbone(Backbone):
         self.trunk, self.halve = nn.Sequential(*layers[:-1]), layers[-1]
         self.last = nn.Sequential(*_convolution(widths[-1], widths[-1], 1, norm), nn.Flatten())
         self.map_widths = widths[-2], widths[-1]
-        self.feature_dim = widths[-1] * self.smallest**2
+        self.feature_dim = widths[-1] * math.prod(self.last_size)
         initialise_normal(self)
         spectrally_normalise(self)
 
@@ -163,18 +167,18 @@ class FastGANBackbone(Backbone):
 
 
 class PatchHead(Head):
-    """One logit for each 4x4 window of a square feature map: `(N, h, w)`.
+    """One logit for each 4x4 window of a feature map: `(N, h, w)`.
 
-    feature_dim: size of the flattened map. side: side of the map in pixels.
+    feature_dim: size of the flattened map. side: side of the map in pixels, or its height and width.
     """
 
-    def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True, side: int = 8) -> None:
-        super().__init__(feature_dim // side**2 * WINDOW**2, num_classes, bias)
-        self.side = side
+    def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True, side: Size = 8) -> None:
+        self.size = height_width(side, "side")
+        super().__init__(feature_dim // math.prod(self.size) * WINDOW**2, num_classes, bias)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> DiscriminatorOutput:
-        """Return the logits `(N, side - 3, side - 3)`."""
-        maps = features.unflatten(1, (-1, self.side, self.side))
+        """Return the logits `(N, height - 3, width - 3)`."""
+        maps = features.unflatten(1, (-1, *self.size))
         weight = self.linear.weight.unflatten(1, (maps.shape[1], WINDOW, WINDOW))
         return DiscriminatorOutput(functional.conv2d(maps, weight, self.linear.bias).squeeze(1), features)
 
@@ -188,11 +192,11 @@ class FastGANDiscriminator(Discriminator):
 
     def __init__(self, backbone: FastGANBackbone, head: Callable[..., Head] = LinearHead, pack: int = 1) -> None:
         plain = getattr(head, "func", head) is LinearHead
-        super().__init__(backbone, partial(PatchHead, side=backbone.smallest) if plain else head, pack)
+        super().__init__(backbone, partial(PatchHead, side=backbone.last_size) if plain else head, pack)
         assert isinstance(self.backbone, FastGANBackbone)
         backbone = self.backbone  # packs have a new one
         larger, smaller = backbone.map_widths
-        self.part_size, self.whole_size = min(DECODED, backbone.image_size // 2), min(DECODED, backbone.image_size)
+        self.part_size, self.whole_size = min(DECODED, backbone.side // 2), min(DECODED, backbone.side)
         self.part_decoder = _decoder(larger, backbone.channels, backbone.smallest, self.part_size)
         self.whole_decoder = _decoder(smaller, backbone.channels, backbone.smallest, self.whole_size)
 
@@ -216,10 +220,10 @@ class FastGANDiscriminator(Discriminator):
             first N / pack numbers are used.
         """
         images, larger, smaller = (output.extras[name] for name in ("images", "larger map", "smaller map"))
-        whole = average_pool(images, images.shape[-1] // self.whole_size)
+        whole = average_pool(images, min(images.shape[2:]) // self.whole_size)
         which = which[: len(images)]
         part = quadrants(images, which)
-        part = average_pool(part, part.shape[-1] // self.part_size)
+        part = average_pool(part, min(part.shape[2:]) // self.part_size)
         return [(self.whole_decoder(smaller), whole), (self.part_decoder(quadrants(larger, which)), part)]
 
 
@@ -229,7 +233,8 @@ def quadrants(images: Tensor, which: Tensor) -> Tensor:
     return parts[torch.arange(len(images), device=images.device), which]
 
 
-def _sizes(image_size: int) -> list[int]:
+def _sizes(image_size: Size) -> list[int]:
+    """Return the shorter sides of the maps, smallest first."""
     return [4 * 2**k for k in range(halvings(image_size, "fastgan", smallest=16, largest=1024) + 1)]
 
 

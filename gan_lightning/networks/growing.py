@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.networks.base import halvings
+from gan_lightning.networks.base import halvings, map_sizes
+from gan_lightning.sizes import Size
 
 
 class Growing(nn.Module):
     """Base of networks with a stage for each resolution: 0 is 4x4, k is 4 * 2^k; all stages are in use at first.
+
+    Where images are not square, these are the shorter sides, and both sides double.
 
     Images always have the full size; at an earlier stage each pixel is repeated.
 
@@ -20,15 +23,15 @@ class Growing(nn.Module):
     alpha: Tensor
     stage: Tensor
 
-    def add_stages(self, image_size: int, network: str, largest: int = 1024) -> list[int]:
-        """Start fully grown and return the resolutions. Raises UserError for a size that `network` does not support."""
+    def add_stages(self, image_size: Size, network: str, largest: int = 1024) -> list[tuple[int, int]]:
+        """Start fully grown; return height and width at each stage. UserError for a size `network` does not support."""
         self.num_stages = halvings(image_size, network, largest=largest) + 1
         self.level, self.fading = self.num_stages - 1, False
         # Level and alpha are buffers, so that a saved generator is loaded at the size that it had reached.
         self.register_buffer("stage", torch.tensor(self.level))
         self.register_buffer("alpha", torch.tensor(1.0))
         self.register_load_state_dict_post_hook(_read_state)
-        return [4 * 2**level for level in range(self.num_stages)]
+        return map_sizes(image_size, self.num_stages)
 
     def grow(self, level: int, alpha: float = 1.0) -> None:
         """Use the stages up to `level`, the newest with weight `alpha` in [0, 1]."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_lightning.networks.base import Backbone, Generator, concatenate_labels
 from gan_lightning.networks.layers.spectral import normalise_head
+from gan_lightning.sizes import Size, height_width
 
 
 class MLPGenerator(Generator):
@@ -24,7 +25,7 @@ class MLPGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 100,
@@ -33,7 +34,7 @@ class MLPGenerator(Generator):
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes, self.latent_distribution = latent_dim, num_classes, latent_distribution
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         widths = [latent_dim + num_classes, *hidden]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -69,7 +70,7 @@ class MLPBackbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         hidden: Sequence[int] = (240, 240),
@@ -79,7 +80,7 @@ class MLPBackbone(Backbone):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        widths = [(channels + label_maps) * image_size**2, *hidden]
+        widths = [(channels + label_maps) * math.prod(height_width(image_size)), *hidden]
         layers: list[nn.Module] = [nn.Flatten(), nn.Dropout(input_dropout)]
         for before, after in pairwise(widths):
             layers += [Maxout(before, after, pieces), nn.Dropout(dropout)]

@@ -6,6 +6,7 @@ discriminator.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from gan_lightning.networks.layers.equalised import HE, EqualisedConv2d, Equalis
 from gan_lightning.networks.layers.minibatch import minibatch_stddev
 from gan_lightning.networks.layers.pixel_norm import PixelNorm, pixel_norm
 from gan_lightning.networks.layers.resample import Blur, average_pool, nearest_upsample
+from gan_lightning.sizes import Size, height_width
 
 
 def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
@@ -25,14 +27,14 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
 class ProGANGenerator(Growing, Generator):
     """Two 3x3 convolutions and a 1x1 convolution to RGB at each resolution, nearest upsampling between them.
 
-    image_size: pixels, a power of two from 8 to 1024.
+    image_size: pixels, a power of two from 8 to 1024, or (height, width), see `halvings`.
     num_classes: number of classes, 0 for none; their one-hot code is concatenated to z.
     channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
     """
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 512,
@@ -40,11 +42,12 @@ class ProGANGenerator(Growing, Generator):
         channel_max: int = 512,
     ) -> None:
         super().__init__()
-        resolutions = self.add_stages(image_size, "progan")
+        sizes = self.add_stages(image_size, "progan")
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_shape = (channels, image_size, image_size)
-        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
-        self.dense = EqualisedLinear(latent_dim + num_classes, widths[0] * 16, bias=False, gain=HE / 4)
+        self.image_shape = (channels, *height_width(image_size))
+        widths = [channels_at(min(size), channel_base, channel_max) for size in sizes]
+        self.first_shape = (widths[0], *sizes[0])
+        self.dense = EqualisedLinear(latent_dim + num_classes, math.prod(self.first_shape), bias=False, gain=HE / 4)
         self.dense_bias = nn.Parameter(self.dense.weight.new_zeros(widths[0], 1, 1))
         first = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm(), *_convolution(widths[0], widths[0]))
         later = [nn.Sequential(*_convolution(one, two), *_convolution(two, two)) for one, two in pairwise(widths)]
@@ -55,7 +58,7 @@ class ProGANGenerator(Growing, Generator):
         """Map z `(N, latent_dim)` to images `(N, C, H, W)`, about in [-1, 1]."""
         if self.num_classes:
             z = concatenate_labels(z, labels, self.num_classes)
-        maps = self.dense(pixel_norm(z)).unflatten(1, (-1, 4, 4)) + self.dense_bias
+        maps = self.dense(pixel_norm(z)).unflatten(1, self.first_shape) + self.dense_bias
         before = maps = self.blocks[0](maps)
         for level in range(1, self.level + 1):
             before, maps = maps, self.blocks[level](nearest_upsample(maps))
@@ -77,7 +80,7 @@ class ProGANBackbone(Growing, Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         channel_base: int = 16384,
@@ -86,13 +89,13 @@ class ProGANBackbone(Growing, Backbone):
         group_size: int = 4,
     ) -> None:
         super().__init__()
-        resolutions = self.add_stages(image_size, "stylegan" if blur else "progan")
-        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
+        sizes = self.add_stages(image_size, "stylegan" if blur else "progan")
+        widths = [channels_at(min(size), channel_base, channel_max) for size in sizes]
         self.label_maps, self.feature_dim = label_maps, widths[0]
         self.from_rgb = nn.ModuleList(_from_rgb(channels + label_maps, width) for width in widths)
         pairs = zip(widths[1:], widths, strict=False)
         self.blocks = nn.ModuleList(_halving(inputs, outputs, blur) for inputs, outputs in pairs)
-        self.last = _last_layers(widths[0], group_size)
+        self.last = _last_layers(widths[0], math.prod(sizes[0]), group_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `(N, feature_dim)` of images `(N, C + label_maps, H, W)`."""
@@ -129,12 +132,12 @@ def _halving(inputs: int, outputs: int, blur: bool) -> nn.Module:
     )
 
 
-def _last_layers(width: int, group_size: int) -> nn.Module:
+def _last_layers(width: int, pixels: int, group_size: int) -> nn.Module:
     return nn.Sequential(
         minibatch_stddev(group_size),
         EqualisedConv2d(width + bool(group_size), width, 3),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
-        EqualisedLinear(width * 16, width, gain=HE),
+        EqualisedLinear(width * pixels, width, gain=HE),
         nn.LeakyReLU(0.2),
     )

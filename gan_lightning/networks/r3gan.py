@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gan_lightning.networks.base import Backbone, DiscriminatorOutput, Generator, halvings, required
 from gan_lightning.networks.heads import Head
 from gan_lightning.networks.layers.resample import Downsample, Upsample
+from gan_lightning.sizes import Size, halved, height_width
 
 GAIN = math.sqrt(2 / (1 + 0.2**2))  # compensates leaky ReLU 0.2
 
@@ -47,7 +48,7 @@ class R3GANGenerator(Generator):
     """A linear map of z scales a learned 4x4 basis; then blocks, with 1x1 convolution and upsampling between
     resolutions.
 
-    image_size: pixels, a power of two from 8 to 1024.
+    image_size: pixels, a power of two from 8 to 1024, or (height, width), see `halvings`.
     width: channels up to `full_width_size` pixels; above, halved with each doubling of the size.
     blocks: residual blocks at each resolution.
     group_width: channels of a group; the paper's ImageNet networks have width 1536 and groups of 32.
@@ -56,7 +57,7 @@ class R3GANGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 64,
@@ -68,12 +69,12 @@ class R3GANGenerator(Generator):
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         widths = stage_widths(image_size, width, full_width_size)
         self.embedding = _embedding(num_classes, label_dim) if num_classes else None
         inputs = latent_dim + (label_dim if num_classes else 0)
         self.linear = scaled(nn.Linear(inputs, widths[0], bias=False))
-        self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.basis = nn.Parameter(torch.randn(widths[0], *halved(image_size, len(widths) - 1)))
         layers = _stage(widths[0], blocks, group_width, len(widths))
         for before, after in pairwise(widths):
             layers += [*_change(before, after), Upsample(), *_stage(after, blocks, group_width, len(widths))]
@@ -87,7 +88,7 @@ class R3GANGenerator(Generator):
 
 
 class R3GANBackbone(Backbone):
-    """The generator in reverse: blocks with downsampling and 1x1 between; a 4x4 depthwise convolution last.
+    """The generator in reverse: blocks with downsampling and 1x1 between; a depthwise convolution of the 4x4 map last.
 
     Arguments are those of R3GANGenerator.
     """
@@ -96,7 +97,7 @@ class R3GANBackbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         width: int = 768,
@@ -111,7 +112,8 @@ class R3GANBackbone(Backbone):
         layers += _stage(widths[0], blocks, group_width, len(widths))
         for before, after in pairwise(widths):
             layers += [Downsample(), *_change(before, after), *_stage(after, blocks, group_width, len(widths))]
-        last = scaled(nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False))
+        smallest = halved(image_size, len(widths) - 1)
+        last = scaled(nn.Conv2d(widths[-1], widths[-1], smallest, groups=widths[-1], bias=False))
         self.layers = nn.Sequential(*layers, last, nn.Flatten())
         self.feature_dim = widths[-1]
 
@@ -144,8 +146,8 @@ class EmbeddedClassHead(Head):
         return DiscriminatorOutput(logits, features)
 
 
-def stage_widths(image_size: int, width: int, full_width_size: int) -> list[int]:
-    """Return the channels at 4, 8, ... image_size pixels; UserError unless it is a power of two from 8 on."""
+def stage_widths(image_size: Size, width: int, full_width_size: int) -> list[int]:
+    """Return the channels where the shorter side has 4, 8, ... pixels; UserError for other sizes, see `halvings`."""
     sizes = [4 * 2**k for k in range(halvings(image_size, "r3gan", largest=1024) + 1)]
     return [max(width * min(full_width_size, size) // size, 1) for size in sizes]
 

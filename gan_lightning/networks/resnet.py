@@ -13,6 +13,7 @@ discriminator for 32 pixels has no bias in its last layer; here it has one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -34,12 +35,13 @@ from gan_lightning.networks.layers.residual import (
     generator_widths,
 )
 from gan_lightning.networks.layers.spectral import spectrally_normalise
+from gan_lightning.sizes import Size, halved, height_width
 
 
 class ResNetGenerator(Generator):
-    """A linear layer to a 4x4 (or 6x6) map, residual blocks that double it, tanh last.
+    """A linear layer to a map with a shorter side of 4 (or 6) pixels, residual blocks that double it, tanh last.
 
-    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels.
+    image_size: 16, 32, 48, 64, 96, 128, 192 or 256 pixels, or (height, width), see `doublings`.
     channels: 1 or 3.
     width, layout: channels of the maps, see generator_widths.
     num_classes: number of classes, 0 for none.
@@ -50,7 +52,7 @@ class ResNetGenerator(Generator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 128,
@@ -63,17 +65,16 @@ class ResNetGenerator(Generator):
     ) -> None:
         super().__init__()
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.image_shape, self.latent_distribution = (channels, image_size, image_size), latent_distribution
+        self.image_shape, self.latent_distribution = (channels, *height_width(image_size)), latent_distribution
         self.condition_dim = condition_dim(conditioning, num_classes)
-        widths, side = generator_widths(image_size, width, layout, "resnet"), doublings(image_size, "resnet")[0]
-        self.first_shape = (widths[0], side, side)
+        widths, first = generator_widths(image_size, width, layout, "resnet"), doublings(image_size, "resnet")[0]
+        self.first_shape = (widths[0], *first)
         inputs = latent_dim + num_classes - self.condition_dim
-        self.linear = nn.Linear(inputs, widths[0] * side**2)
+        self.linear = nn.Linear(inputs, math.prod(self.first_shape))
         self.blocks = ConditionalSequential()
-        for before, after in pairwise(widths):
+        for times, (before, after) in enumerate(pairwise(widths), start=1):
             self.blocks.append(GeneratorBlock(before, after, self.condition_dim))
-            side *= 2
-            if side == attention_size(attention, image_size):
+            if halved(image_size, len(widths) - 1 - times) == attention_size(attention, image_size):
                 self.blocks.append(SelfAttention(after))
         self.image = image_layers(widths[-1], channels)
         initialise(self, skip=(ConditionalBatchNorm2d,))
@@ -113,7 +114,7 @@ class ResNetBackbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         width: int = 64,
@@ -126,11 +127,11 @@ class ResNetBackbone(Backbone):
     ) -> None:
         super().__init__()
         widths, halves = discriminator_widths(image_size, width, layout, "resnet")
-        self.blocks, side = nn.Sequential(), image_size
+        self.blocks, times = nn.Sequential(), 0
         for index, (before, after) in enumerate(pairwise([channels + label_maps, *widths])):
             self.blocks.append(DiscriminatorBlock(before, after, halves[index], index == 0, wide))
-            side //= 2 if halves[index] else 1
-            if halves[index] and side == attention_size(attention, image_size):
+            times += halves[index]
+            if halves[index] and halved(image_size, times) == attention_size(attention, image_size):
                 self.blocks.append(SelfAttention(after))
         self.pool = _pool(pooling)
         self.feature_dim, self.label_maps = widths[-1], label_maps

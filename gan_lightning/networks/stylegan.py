@@ -14,6 +14,7 @@ from gan_lightning.networks.growing import Growing, channels_at
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
 from gan_lightning.networks.layers.resample import Blur, nearest_upsample
 from gan_lightning.networks.styles import Mapping, Noise, StyleGenerator
+from gan_lightning.sizes import Size, height_width
 
 
 class AdaptiveInstanceNorm(nn.Module):
@@ -35,10 +36,10 @@ class AdaptiveInstanceNorm(nn.Module):
 class _Layer(nn.Module):
     """Convolution (except on the constant), noise, bias, leaky ReLU, style."""
 
-    def __init__(self, before: nn.Module, width: int, resolution: int, style_dim: int) -> None:
+    def __init__(self, before: nn.Module, width: int, size: tuple[int, int], style_dim: int) -> None:
         super().__init__()
         self.before = before
-        self.noise = Noise(resolution, width)
+        self.noise = Noise(size, width)
         self.bias = nn.Parameter(torch.zeros(width, 1, 1))
         self.norm = AdaptiveInstanceNorm(width, style_dim)
 
@@ -50,15 +51,17 @@ class _Layer(nn.Module):
 class Synthesis(Growing):
     """A learned constant, and two styled layers and a layer to RGB at each resolution. Arguments: see the generator."""
 
-    def __init__(self, image_size: int, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, image_size: Size, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        resolutions = self.add_stages(image_size, "stylegan")
-        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
-        self.constant = nn.Parameter(torch.ones(1, widths[0], 4, 4))
+        sizes = self.add_stages(image_size, "stylegan")
+        widths = [channels_at(min(size), channel_base, channel_max) for size in sizes]
+        self.constant = nn.Parameter(torch.ones(1, widths[0], *sizes[0]))
         layers = []
-        for size, before, width in zip(resolutions, [widths[0], *widths], widths, strict=False):
+        for size, before, width in zip(sizes, [widths[0], *widths], widths, strict=False):
             convolutions = [EqualisedConv2d(inputs, width, 3, bias=False) for inputs in (before, width)]
-            first = nn.Sequential(nn.Upsample(scale_factor=2), convolutions[0], Blur()) if size > 4 else nn.Identity()
+            first: nn.Module = nn.Identity()
+            if size != sizes[0]:
+                first = nn.Sequential(nn.Upsample(scale_factor=2), convolutions[0], Blur())
             layers += [_Layer(part, width, size, style_dim) for part in (first, convolutions[1])]
         self.layers = nn.ModuleList(layers)
         self.to_rgb = nn.ModuleList(EqualisedConv2d(width, channels, 1, gain=1.0) for width in widths)
@@ -79,7 +82,7 @@ class Synthesis(Growing):
 class StyleGANGenerator(StyleGenerator):
     """The style-based generator; it grows like ProGAN's.
 
-    image_size: pixels, a power of two from 8 to 1024.
+    image_size: pixels, a power of two from 8 to 1024, or (height, width), see `halvings`.
     channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
     num_classes: number of classes, 0 for none; the class embedding enters the mapping network beside z, each normalised
         separately as in StyleGAN2 (the authors' code of StyleGAN normalises the two as one vector).
@@ -88,7 +91,7 @@ class StyleGANGenerator(StyleGenerator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 512,
@@ -101,7 +104,7 @@ class StyleGANGenerator(StyleGenerator):
         super().__init__()
         check_range("model.generator", 0, 1, mixing=mixing)
         self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers)
         self.synthesis: Synthesis = Synthesis(image_size, channels, style_dim, channel_base, channel_max)
 

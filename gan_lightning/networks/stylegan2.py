@@ -5,6 +5,7 @@ At 1024x1024 (config F): 30,370,060 parameters in the generator, 29,012,513 in t
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Literal
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError, check_range
-from gan_lightning.networks.base import Backbone, DiscriminatorOutput, halvings
+from gan_lightning.networks.base import Backbone, DiscriminatorOutput, halvings, map_sizes
 from gan_lightning.networks.growing import channels_at
 from gan_lightning.networks.heads import Head
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear, equalise_head
@@ -20,19 +21,21 @@ from gan_lightning.networks.layers.minibatch import minibatch_stddev
 from gan_lightning.networks.layers.modulated import ModulatedConv2d
 from gan_lightning.networks.layers.resample import Downsample, Filter, Upsample
 from gan_lightning.networks.styles import Mapping, Noise, ScaledLeakyReLU, StyleGenerator
+from gan_lightning.sizes import Size, height_width
 
 
-def _resolutions(image_size: int) -> list[int]:
-    return [4 * 2**level for level in range(halvings(image_size, "stylegan2", largest=1024) + 1)]
+def _sizes(image_size: Size) -> list[tuple[int, int]]:
+    """Return height and width of the maps, smallest first."""
+    return map_sizes(image_size, halvings(image_size, "stylegan2", largest=1024) + 1)
 
 
 class _Layer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, activation."""
 
-    def __init__(self, inputs: int, outputs: int, resolution: int, style_dim: int, upsample: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], style_dim: int, upsample: bool) -> None:
         super().__init__()
         self.convolution = ModulatedConv2d(inputs, outputs, 3, style_dim, upsample=upsample)
-        self.noise = Noise(resolution)
+        self.noise = Noise(size)
         self.bias = nn.Parameter(torch.zeros(outputs, 1, 1))
         self.activation = ScaledLeakyReLU()
 
@@ -53,15 +56,15 @@ class _ToRGB(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """A learned constant, one layer at 4x4 and two at each later resolution; RGB images of all are summed."""
+    """A learned constant, one layer at its size and two at each later resolution; RGB images of all are summed."""
 
-    def __init__(self, image_size: int, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, image_size: Size, channels: int, style_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        resolutions = _resolutions(image_size)
-        widths = [channels_at(resolution, channel_base, channel_max) for resolution in resolutions]
-        self.constant = nn.Parameter(torch.randn(widths[0], 4, 4))
-        layers = [_Layer(widths[0], widths[0], 4, style_dim, upsample=False)]
-        for size, before, width in zip(resolutions[1:], widths, widths[1:], strict=False):
+        sizes = _sizes(image_size)
+        widths = [channels_at(min(size), channel_base, channel_max) for size in sizes]
+        self.constant = nn.Parameter(torch.randn(widths[0], *sizes[0]))
+        layers = [_Layer(widths[0], widths[0], sizes[0], style_dim, upsample=False)]
+        for size, before, width in zip(sizes[1:], widths, widths[1:], strict=False):
             layers += [_Layer(before, width, size, style_dim, True), _Layer(width, width, size, style_dim, False)]
         self.layers = nn.ModuleList(layers)
         self.to_rgb = nn.ModuleList(_ToRGB(width, channels, style_dim) for width in widths)
@@ -83,7 +86,7 @@ class Synthesis(nn.Module):
 class StyleGAN2Generator(StyleGenerator):
     """The generator with skip connections to RGB.
 
-    image_size: pixels, a power of two from 8 to 1024.
+    image_size: pixels, a power of two from 8 to 1024, or (height, width), see `halvings`.
     channel_base, channel_max: a layer at resolution r has channel_base / r channels, at most channel_max.
     num_classes: number of classes, 0 for none; the class embedding enters the mapping network beside z.
     mixing: share of training images that mix the styles of two latents.
@@ -91,7 +94,7 @@ class StyleGAN2Generator(StyleGenerator):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         num_classes: int = 0,
         latent_dim: int = 512,
@@ -104,7 +107,7 @@ class StyleGAN2Generator(StyleGenerator):
         super().__init__()
         check_range("model.generator", 0, 1, mixing=mixing)
         self.latent_dim, self.num_classes, self.mixing = latent_dim, num_classes, mixing
-        self.image_shape = (channels, image_size, image_size)
+        self.image_shape = (channels, *height_width(image_size))
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_layers, gain_after=True)
         self.synthesis: Synthesis = Synthesis(image_size, channels, style_dim, channel_base, channel_max)
 
@@ -144,7 +147,7 @@ class StyleGAN2Backbone(Backbone):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: Size,
         channels: int,
         label_maps: int = 0,
         channel_base: int = 32768,
@@ -155,7 +158,8 @@ class StyleGAN2Backbone(Backbone):
         super().__init__()
         if architecture not in ("resnet", "orig"):
             raise UserError(f"architecture={architecture} is not known to stylegan2: choose resnet or orig.")
-        widths = [channels_at(resolution, channel_base, channel_max) for resolution in _resolutions(image_size)][::-1]
+        sizes = _sizes(image_size)[::-1]
+        widths = [channels_at(min(size), channel_base, channel_max) for size in sizes]
         self.label_maps, self.feature_dim = label_maps, widths[-1]
         self.layers = nn.Sequential(
             EqualisedConv2d(channels + label_maps, widths[0], 1, gain=1.0),
@@ -165,7 +169,7 @@ class StyleGAN2Backbone(Backbone):
             EqualisedConv2d(widths[-1] + bool(group_size), widths[-1], 3, gain=1.0),
             ScaledLeakyReLU(),
             nn.Flatten(),
-            EqualisedLinear(widths[-1] * 16, widths[-1]),
+            EqualisedLinear(widths[-1] * math.prod(sizes[-1]), widths[-1]),
             ScaledLeakyReLU(),
         )
 

@@ -135,15 +135,16 @@ class Noise(nn.Module):
     In training the noise is new at each forward, from PyTorch's global random state, which the engine seeds for each
     iteration and process. In evaluation it is the fixed buffer `constant`, so that an image depends only on its latent.
 
+    size: height and width of the images.
     channels: number of strengths, 1 or one for each channel.
     """
 
     constant: Tensor
 
-    def __init__(self, resolution: int, channels: int = 1) -> None:
+    def __init__(self, size: tuple[int, int], channels: int = 1) -> None:
         super().__init__()
         self.strength = nn.Parameter(torch.zeros(channels, 1, 1))
-        self.register_buffer("constant", torch.randn(resolution, resolution))
+        self.register_buffer("constant", torch.randn(size))
 
     def forward(self, images: Tensor) -> Tensor:
         """Add noise to `(N, C, H, W)`."""

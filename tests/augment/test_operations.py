@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_lightning.augment import ADA, DiffAugment, FlipAndShift, InstanceNoise
-from gan_lightning.augment.ada import GROUPS
+from gan_lightning.augment.ada import GROUPS, of_shape, rotation
 from gan_lightning.augment.moves import affine, flip, quarter_turns, shift
 from gan_lightning.augment.spectrum import POWER, amplify, balanced_gains, bands, recolor
 from gan_lightning.errors import UserError
@@ -19,6 +19,33 @@ ALL = list(GROUPS)
 
 def images(count=6, channels=3, size=16):
     return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def rotated(angle, height, width):
+    """Return where ADA's rotation moves a pixel that lies 3 to the right of the middle: (below, to the right)."""
+    x = torch.zeros(1, 1, height, width)
+    x[0, 0, height // 2, width // 2 + 3] = 1
+    turn = of_shape(rotation(torch.tensor([angle])), height, width)
+    moved = affine(x, torch.cat([turn, torch.zeros(1, 2, 1)], 2))[0, 0]
+    near = moved[height // 2 - 6 : height // 2 + 6, width // 2 - 6 : width // 2 + 6]  # beyond are reflections
+    return [place - 6 for place in divmod(int(near.argmax()), 12)]
+
+
+@pytest.mark.parametrize("angle", [math.pi / 2, -math.pi / 2])
+@pytest.mark.parametrize("size", [(16, 16), (16, 32), (32, 16)])
+def test_a_rotation_keeps_the_shape_of_things_in_pictures_of_any_shape(size, angle):
+    below, right = rotated(angle, *size)
+    assert abs(abs(below) - 3) <= 1 and abs(right) <= 1
+
+
+@pytest.mark.parametrize("name", ["color", "translation", "cutout", "ada geometry", "ada cutout", "flip_and_shift"])
+def test_pictures_that_are_not_square_are_augmented_alike_in_both_directions(name):
+    x = torch.ones(2000, 1, 8, 16).requires_grad_()
+    y = AUGMENTS[name](x, Numbers(2000))
+    assert y.shape == x.shape and y.isfinite().all()
+    if "cutout" in name:
+        cut = (y == 0).flatten(1).float().mean(1)
+        assert cut.max() == 0.25 and 0.1 < cut.mean() < 0.25  # half of each side
 
 
 def noisy():
@@ -243,6 +270,7 @@ def duel(*image_shape):
         (lambda: InstanceNoise(-1), "std=-1"),
         (lambda: ADA().check(duel(2)), "augment=instance_noise"),
         (lambda: ADA().check(duel(3, 8, 16)), "not square"),
+        (lambda: ADA().check(duel(3, 8, 16)), r"set augment.groups=\[geometry,color\]"),
     ],
 )
 def test_bad_settings_are_sentences(build, sentence):

@@ -43,6 +43,8 @@ FOLDERS = {
     "real=three fake=three seed=0": "seed=... is for a trained generator",
     "real=three fake=three raw=true": "raw=... is for a trained generator",
     "ckpt=three image_size=8": "image_size=... is for two folders",
+    "real=three fake=three image_size=0": "image_size=0 is not possible; it is a whole number of at least 1, or two",
+    "real=three fake=three image_size=[8,8,3]": "image_size=[8,8,3] is not possible; it is",
     "real=three fake=three metrics=[intra_fid] extractor.weights=/nowhere": "intra_fid] compares class by class",
     "real=three fake=three out=three/0.png": "out=three/0.png cannot be written (File exists): choose another",
     "real=three fake=three out=three/0.png/deeper": "cannot be written (Not a directory): choose another",

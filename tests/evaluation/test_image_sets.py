@@ -63,6 +63,9 @@ def test_sizes_that_differ_are_named_unless_resized(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"000\.png is 4x4, wide\.png is 7x5\): say image_size=N"):
         from_folder(folder)
     assert [from_folder(folder, image_size=2).source.image(i).shape for i in (0, 3)] == [(3, 2, 2)] * 2
+    wide = from_folder(folder, image_size=(2, 3))
+    assert wide.image_shape == wide.source.image(3).shape == (3, 2, 3)
+    assert wide.fingerprint("train") != from_folder(folder, image_size=2).fingerprint("train")
 
 
 def test_missing_empty_and_unreadable_folders_are_named(tmp_path: Path) -> None:

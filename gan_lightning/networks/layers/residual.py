@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.layers.normalisation import ConditionalSequential, batch_norm
+from gan_lightning.sizes import Size, check_sides, halved, height_width
 
 SIZES = (16, 32, 48, 64, 96, 128, 192, 256)
 GENERATOR_MULTIPLES = {  # by the number of doublings; as in SNGAN at 48, 64 and 128 pixels and in BigGAN at 256
@@ -22,19 +23,20 @@ GENERATOR_MULTIPLES = {  # by the number of doublings; as in SNGAN at 48, 64 and
 }
 
 
-def doublings(image_size: int, network: str) -> tuple[int, int]:
-    """Return the side of the first feature map (4 or 6 pixels) and the number of doublings to `image_size`."""
-    if image_size not in SIZES:
-        nearest = min(SIZES, key=lambda size: abs(size - int(image_size)))
-        raise UserError(
-            f"{network} makes images of {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels, not {image_size}: "
-            f"set data.image_size={nearest}, or choose another model."
-        )
-    start = 6 if image_size % 3 == 0 else 4
-    return start, (image_size // start).bit_length() - 1
+def doublings(image_size: Size, network: str) -> tuple[tuple[int, int], int]:
+    """Return height and width of the first feature map and the number of doublings to `image_size`.
+
+    The shorter side of the map has 4 or 6 pixels. Raises UserError if `network` does not support the size: the shorter
+    side is one of SIZES, and the longer one can be halved as often, by the discriminator too.
+    """
+    words = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels"
+    check_sides(image_size, network, SIZES, words, unit=lambda short: short // (3 if short % 3 == 0 else 4))
+    short = min(height_width(image_size))
+    times = (short // (6 if short % 3 == 0 else 4)).bit_length() - 1
+    return halved(image_size, times), times
 
 
-def generator_widths(image_size: int, width: int, layout: str, network: str) -> list[int]:
+def generator_widths(image_size: Size, width: int, layout: str, network: str) -> list[int]:
     """Return the channels of the generator's feature maps, from the smallest to the image's size.
 
     layout: "doubling" (SNGAN, SAGAN, BigGAN): for images up to 32 pixels 4 * width in all maps; from 48 pixels on, from
@@ -46,38 +48,41 @@ def generator_widths(image_size: int, width: int, layout: str, network: str) -> 
     return [multiple * width for multiple in GENERATOR_MULTIPLES[times]]
 
 
-def discriminator_widths(image_size: int, width: int, layout: str, network: str) -> tuple[list[int], list[bool]]:
+def discriminator_widths(image_size: Size, width: int, layout: str, network: str) -> tuple[list[int], list[bool]]:
     """Return for each block its output channels and whether it halves the size.
 
     layout: as for generator_widths, but 2 * width for images up to 32 pixels. Their maps are halved to 8x8, those of
         larger images to 4x4 (or 3x3); later blocks keep the size.
     """
-    start, times = doublings(image_size, network)
+    first, times = doublings(image_size, network)
     if _is_constant(layout, image_size):
         halves = [True] * (times - 1) + [False, False]
         return [width if layout == "constant" else 2 * width] * len(halves), halves
-    multiples = GENERATOR_MULTIPLES[times][::-1] + ((16,) if start == 6 else ())
+    multiples = GENERATOR_MULTIPLES[times][::-1] + ((16,) if min(first) == 6 else ())
     return [multiple * width for multiple in multiples], [True] * (len(multiples) - 1) + [False]
 
 
-def _is_constant(layout: str, image_size: int) -> bool:
+def _is_constant(layout: str, image_size: Size) -> bool:
     if layout not in ("doubling", "constant"):
         raise UserError(f"layout={layout} is not known: choose doubling or constant.")
-    return layout == "constant" or image_size <= 32
+    return layout == "constant" or min(height_width(image_size)) <= 32
 
 
-def attention_size(attention: int | None, image_size: int) -> int | None:
-    """Return the side of the map with self-attention: the largest of at most `attention` pixels and half the image.
+def attention_size(attention: int | None, image_size: Size) -> tuple[int, int] | None:
+    """Return height and width of the map with self-attention.
+
+    Its shorter side is the largest of at most `attention` pixels and half the image's.
 
     None without attention. Raises UserError if `attention` is smaller than all maps.
     """
     if attention is None:
         return None
-    sides = [image_size >> k for k in range(1, image_size.bit_length()) if image_size >> k >= 8]
+    maps = [halved(image_size, k) for k in range(1, min(height_width(image_size)).bit_length())]
+    sides = [min(one) for one in maps if min(one) >= 8]
     fitting = [side for side in sides if side <= attention]
     if not fitting:
         raise UserError(f"attention={attention} is below all feature maps: choose one of {sides}, or null for none.")
-    return fitting[0]
+    return maps[sides.index(fitting[0])]
 
 
 class GeneratorBlock(nn.Module):
