@@ -14,7 +14,8 @@ from gan_lightning.scores import LOWER_IS_BETTER, Name, kind, mean_of, short_cou
 class Protocol:
     """Everything that a score depends on besides the generator and the data.
 
-    samples, reals: their names in the text. split: of the real data, "" without real data.
+    num_reals: 0 if it is not known. samples, reals: their names in the text.
+    split: of the real data, "" without real data.
     raw: whether the trained weights are used instead of their average. seed: of the latents, None for given images.
     extractor: its name, "" for none. resize: how it resizes images. suffix: its suffix on names.
     modes: number of modes of a mixture or of stacked digits that samples are compared with, instead of images.
@@ -42,7 +43,7 @@ class Protocol:
             return f"{samples} vs {self.modes:,} modes"
         if self.pairs:
             return f"{samples} vs their targets"
-        text = f"{samples} vs {self.num_reals:,} {self.reals}"
+        text = f"{samples} vs {f'{self.num_reals:,} ' * bool(self.num_reals)}{self.reals}"
         if not self.extractor:
             return text
         unverified = "unverified " if "unverified" in self.suffix else ""
