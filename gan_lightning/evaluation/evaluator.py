@@ -69,6 +69,7 @@ class Evaluator:
         self.baseline: dict[str, float] = {}  # scores of the producer's trivial baseline, after the first evaluation
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
+        self._remarks: tuple[str, ...] = ()
         self._reference: Reference | KnownReference | None = None
 
     def attach(self, maker: Producer | nn.Module | None, discriminator: nn.Module | None = None) -> None:
@@ -137,6 +138,7 @@ class Evaluator:
             suffix=(known.suffix(shown) if known else shown.suffix) if shown else "",
             modes=self.selection.modes(self.data),
             pairs=self.selection.only_pairs,
+            remarks=self._remarks,
         )
 
     @property
@@ -168,6 +170,7 @@ class Evaluator:
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Prepare the extractor on `device`, and train a classifier if needed; all processes call this together."""
         self.selection.leave_out(from_rank_zero(lambda: self.selection.check(self.setting, self.data, self.split)))
+        self._remarks = self.selection.remarks(self.setting)
         if extractor := self.selection.extractor:
             extractor.prepare(self.data, device)
             if self.statistics is not None:

@@ -19,7 +19,7 @@ class Protocol:
     raw: whether the trained weights are used instead of their average. seed: of the latents, None for given images.
     extractor: its name, "" for none. resize: how it resizes images. suffix: its suffix on names.
     modes: number of modes of a mixture or of stacked digits that samples are compared with, instead of images.
-    pairs: whether each sample is compared only with its own target.
+    pairs: whether each sample is compared only with its own target. remarks: of single metrics.
     """
 
     num_fakes: int
@@ -34,9 +34,13 @@ class Protocol:
     suffix: str = ""
     modes: int = 0
     pairs: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
+        return ", ".join([self._compared(), *self.remarks])
+
+    def _compared(self) -> str:
         seed = "" if self.seed is None else f" (seed {self.seed})"
         samples = f"{self.num_fakes:,} {self.samples}{seed}"
         if self.modes:

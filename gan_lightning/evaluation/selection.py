@@ -88,6 +88,11 @@ class Selection:
         metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
         return list(dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()))
 
+    def remarks(self, setting: Setting) -> tuple[str, ...]:
+        """Return what the protocol must say of the metrics in this setting."""
+        metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
+        return tuple(filter(None, (metric.remark() for metric in metrics)))
+
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Leave out these metrics, for the reasons found by `check` on another process."""
         self.left_out |= reasons

@@ -87,6 +87,10 @@ class SampleMetric(Metric):
         """Return sentences that say why scores are unreliable in this setting; shown before the first score."""
         return []
 
+    def remark(self) -> str:
+        """Return what the protocol must say of this metric in this setting, "" for nothing."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Subject:
