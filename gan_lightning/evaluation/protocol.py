@@ -38,16 +38,14 @@ class Protocol:
 
     def __str__(self) -> str:
         """Return one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
-        return ", ".join([self._compared(), *self.remarks])
-
-    def _compared(self) -> str:
         seed = "" if self.seed is None else f" (seed {self.seed})"
         samples = f"{self.num_fakes:,} {self.samples}{seed}"
         if self.modes:
             return f"{samples} vs {self.modes:,} modes"
         if self.pairs:
             return f"{samples} vs their targets"
-        text = f"{samples} vs {f'{self.num_reals:,} ' * bool(self.num_reals)}{self.reals}"
+        reals = f"{self.num_reals:,} {self.reals}" if self.num_reals else self.reals
+        text = ", ".join([f"{samples} vs {reals}", *self.remarks])
         if not self.extractor:
             return text
         unverified = "unverified " if "unverified" in self.suffix else ""

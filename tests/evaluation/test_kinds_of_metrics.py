@@ -234,4 +234,4 @@ def test_the_protocol_says_that_the_inception_score_has_fewer_splits() -> None:
     measure = evaluator({"fid": FID, "is": InceptionScore}, TinyData(40), num_fakes=10)
     with pytest.warns(UserWarning, match=r"is takes 5 splits instead of metrics\.is\.splits=10"):
         scores = measure.evaluate(lambda start, stop: TinyData(40, seed=1).images.images[start:stop])
-    assert measure.protocol.endswith("linear features, is over 5 splits") and scores["is10[linear]"] > 1
+    assert measure.protocol.endswith("train images, is over 5 splits, linear features") and scores["is10[linear]"] > 1
