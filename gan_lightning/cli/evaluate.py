@@ -1,4 +1,7 @@
-"""`python evaluate.py ckpt=PATH` or `real=FOLDER fake=FOLDER`: scores of trained generators, or of a folder."""
+"""`python evaluate.py ckpt=PATH` or `real=FOLDER fake=FOLDER`: scores of trained generators, or of a folder.
+
+`real=` may be a file of precomputed statistics, which `real=FOLDER save_stats=FILE` writes.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +47,10 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     check_numbers(cfg, NUMBERS, ("raw", "batch_size", "num_workers"))
     if cfg.image_size is not None:
         height_width(cfg.image_size, "image_size", least=1)
-    if (cfg.real is None) != (cfg.fake is None):
-        raise UserError("Two folders are compared: give both real=FOLDER and fake=FOLDER.")
-    if (cfg.ckpt is None) == (cfg.real is None):
-        raise UserError("Say what to evaluate: ckpt=PATH of a trained generator, or real=FOLDER fake=FOLDER.")
+    _check_sides(cfg)
     _check_together(cfg)
+    if cfg.save_stats is not None:
+        return _save_statistics(cfg)
     if cfg.ckpt is None:
         return _folders(cfg)
     from gan_lightning.inference.checkpoint_files import find
@@ -63,6 +65,25 @@ def main() -> None:
     evaluate.main()
 
 
+def _check_sides(cfg: DictConfig) -> None:
+    """Refuse a command that does not say what is compared with what."""
+    if cfg.save_stats is not None:
+        if cfg.real is None:
+            raise UserError("Say what to measure: real=FOLDER save_stats=FILE.npz.")
+        return
+    if cfg.ckpt is not None and cfg.real is not None and cfg.fake is None:
+        if not _is_statistics(cfg.real):
+            raise UserError(
+                f"real={cfg.real} beside ckpt=... is no file of statistics (.npz, .pt): a generator is compared with "
+                "its data set, or with data=folder data.root=FOLDER."
+            )
+        return
+    if (cfg.real is None) != (cfg.fake is None):
+        raise UserError("Two folders are compared: give both real=FOLDER and fake=FOLDER.")
+    if (cfg.ckpt is None) == (cfg.real is None):
+        raise UserError("Say what to evaluate: ckpt=PATH of a trained generator, or real=FOLDER fake=FOLDER.")
+
+
 def _check_together(cfg: DictConfig) -> None:
     """Refuse options that would have no effect."""
     for key in OF_GENERATORS if cfg.ckpt is None else OF_FOLDERS:
@@ -75,15 +96,57 @@ def _folders(cfg: DictConfig) -> dict[str, Any]:
     from gan_lightning.evaluation.image_sets import from_folder, score
     from gan_lightning.evaluation.trained_generators import METRICS
     from gan_lightning.inference.load import choose_device
+    from gan_lightning.metrics.fid import FID
     from gan_lightning.metrics.inception import Inception
 
-    out = _writable(cfg.out)
-    size = tuple(cfg.image_size) if OmegaConf.is_list(cfg.image_size) else cfg.image_size
-    options = (size, cfg.num_workers, cfg.white)
-    real, fake = (from_folder(str(folder), *options) for folder in (cfg.real, cfg.fake))
-    metrics, extractor, device = _metrics(cfg) or METRICS, _extractor(cfg) or Inception(), choose_device(cfg.device)
+    out, known, options = _writable(cfg.out), _statistics(cfg), _of_folders(cfg)
+    real = known or from_folder(str(cfg.real), *options)
+    fake = from_folder(str(cfg.fake), *options)
+    metrics = _metrics(cfg) or ({"fid": FID} if known else METRICS)
+    extractor, device = _extractor(cfg) or Inception(), choose_device(cfg.device)
     scores, evaluator = score(real, fake, metrics, extractor, batch_size=cfg.batch_size, device=device)
     return _report(str(cfg.fake), scores, evaluator, out)
+
+
+def _of_folders(cfg: DictConfig) -> tuple[Any, int, float | None]:
+    """Return image_size, num_workers and white, in the order of `from_folder`."""
+    size = tuple(cfg.image_size) if OmegaConf.is_list(cfg.image_size) else cfg.image_size
+    return size, cfg.num_workers, cfg.white
+
+
+def _is_statistics(path: Any) -> bool:
+    from gan_lightning.evaluation.statistics import is_statistics
+
+    return is_statistics(str(path))
+
+
+def _statistics(cfg: DictConfig) -> Any:
+    """Return the statistics that `real` names, None if it names none."""
+    if cfg.real is None or not _is_statistics(cfg.real):
+        return None
+    from gan_lightning.evaluation.statistics import read_statistics
+
+    return read_statistics(str(cfg.real))
+
+
+def _save_statistics(cfg: DictConfig) -> dict[str, Any]:
+    """Write the statistics of a folder of images; return {"statistics": the file, "images": their number}."""
+    from gan_lightning.evaluation.image_sets import from_folder
+    from gan_lightning.evaluation.statistics import check_target, measure_statistics, write_statistics
+    from gan_lightning.inference.load import choose_device
+    from gan_lightning.metrics.inception import Inception
+
+    for key in ("ckpt", "fake", "out"):
+        if cfg[key] is not None:
+            raise UserError(f"save_stats=... measures the images in real=FOLDER alone: leave {key}=... out.")
+    if cfg.metrics or _is_statistics(cfg.real):
+        raise UserError("save_stats=... writes a mean and a covariance of images: give real=FOLDER, and no metrics=...")
+    target = check_target(str(cfg.save_stats))
+    real = from_folder(str(cfg.real), *_of_folders(cfg))
+    extractor, device = _extractor(cfg) or Inception(), choose_device(cfg.device)
+    found = measure_statistics(real, extractor, target, batch_size=cfg.batch_size, device=device)
+    print(f"written: {write_statistics(found)}, {len(found.mean):,} features of {found.count:,} images of {real.name}")
+    return {"statistics": str(target), "images": found.count}
 
 
 def _metrics(cfg: DictConfig) -> dict[str, Any]:
@@ -100,7 +163,8 @@ def _generators(cfg: DictConfig) -> TrainedGenerators:
     options = {name: cfg[name] for name in ("num_fakes", "split", "seed", "batch_size", "raw", "device")}
     trusted = [cfg.trusted] if isinstance(cfg.trusted, str) else list(cfg.trusted)
     data = None if cfg.data is None else build(cfg.data)
-    options |= {"trusted": trusted} | ({} if cfg.network is None else {"network": str(cfg.network)})
+    options |= {"trusted": trusted, "statistics": _statistics(cfg)}
+    options |= {} if cfg.network is None else {"network": str(cfg.network)}
     return TrainedGenerators(_metrics(cfg), data, _extractor(cfg), **options)
 
 

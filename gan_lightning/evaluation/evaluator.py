@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gan_lightning.evaluation.protocol import Protocol
 from gan_lightning.evaluation.reference import Reference, held_out_count
 from gan_lightning.evaluation.sample_rows import Advance, RowMaker, Watched, bar, sample_blocks, show
 from gan_lightning.evaluation.selection import Selection, finite, measured, setting_of
+from gan_lightning.evaluation.statistics import KnownReference, Statistics
 from gan_lightning.inference.producers import Made, Producer
 from gan_lightning.metrics.base import AnyMetric, Extractor, MetricFactory, SampleMetric, Setting, Subject
 from gan_lightning.metrics.collective import from_rank_zero, rank
@@ -60,13 +62,15 @@ class Evaluator:
         self.producer: Producer | None = None  # set by attach()
         self.generator: nn.Module | None = None
         self.discriminator: nn.Module | None = None
+        self.statistics: Statistics | None = None  # set by compare_with()
         self.given = False  # whether samples are given images, without seed and split
         self.advance: Advance | None = None  # gets the progress; None: a progress bar if there is a terminal
         self.floor: dict[str, float] = {}  # scores of held-out real images, after the first evaluation
         self.baseline: dict[str, float] = {}  # scores of the producer's trivial baseline, after the first evaluation
         self.device: torch.device | None = None  # set by prepare()
         self._num_fakes = num_fakes
-        self._reference: Reference | None = None
+        self._remarks: tuple[str, ...] = ()
+        self._reference: Reference | KnownReference | None = None
 
     def attach(self, maker: Producer | nn.Module | None, discriminator: nn.Module | None = None) -> None:
         """Set what will be measured, before `check`: a producer, or the generator if samples come from elsewhere.
@@ -85,6 +89,10 @@ class Evaluator:
                 "so many, or null for all."
             )
 
+    def compare_with(self, statistics: Statistics) -> None:
+        """Take precomputed statistics in the place of the data's images, before `check`; only the FID can."""
+        self.statistics, self.reals = statistics, f"images of {statistics.path.name}"
+
     @property
     def metrics(self) -> dict[str, MetricFactory]:
         """The metrics by name; after `check` without a preset's metrics that cannot be measured here."""
@@ -97,7 +105,9 @@ class Evaluator:
 
     @property
     def num_reals(self) -> int:
-        """Number of real images of the split."""
+        """Number of real images of the split; 0 if statistics stand for them that do not say it."""
+        if self.statistics is not None:
+            return self.statistics.count
         return len(self.data.reference(self.split))
 
     @property
@@ -107,27 +117,28 @@ class Evaluator:
             return self._num_fakes
         points = len(self.data.image_shape) == 1
         wanted = getattr(self.data, "num_fakes", None)  # of a data set with its own protocol
-        wanted = wanted or (MIXTURE_FAKES if points else min(self.num_reals, MOST_FAKES))
+        wanted = wanted or (MIXTURE_FAKES if points else min(self.num_reals or MOST_FAKES, MOST_FAKES))
         most = self.producer.count if self.producer is not None else None
         return wanted if most is None else min(wanted, most)
 
     @property
     def terms(self) -> Protocol:
         """What the scores compare."""
-        shown = self.selection.extractor
+        shown, known = self.selection.extractor, self.statistics
         return Protocol(
             num_fakes=self.num_fakes,
             num_reals=self.num_reals,
-            split="" if self.given and not hasattr(self.data, "splits") else self.split,
+            split="" if known or (self.given and not hasattr(self.data, "splits")) else self.split,
             samples=self.samples,
             reals=self.reals,
             raw=self.raw,
             seed=None if self.given else self.seed,
             extractor=shown.name if shown else "",
             resize=shown.resize if shown else "",
-            suffix=shown.suffix if shown else "",
+            suffix=(known.suffix(shown) if known else shown.suffix) if shown else "",
             modes=self.selection.modes(self.data),
             pairs=self.selection.only_pairs,
+            remarks=self._remarks,
         )
 
     @property
@@ -146,7 +157,8 @@ class Evaluator:
         """The Setting from which metrics are built."""
         counts = (self.num_reals, self.num_fakes)
         fields = tuple(self.producer.fields) if self.producer is not None else ("images",)
-        return setting_of(self.data, self.extractor, self.generator, self.discriminator, counts, fields)
+        setting = setting_of(self.data, self.extractor, self.generator, self.discriminator, counts, fields)
+        return replace(setting, statistics=self.statistics.path.name if self.statistics else "")
 
     def check(self) -> None:
         """Raise a UserError for metrics that cannot be measured, before training; download the extractor's weights.
@@ -158,8 +170,11 @@ class Evaluator:
     def prepare(self, device: torch.device | str = "cpu") -> None:
         """Prepare the extractor on `device`, and train a classifier if needed; all processes call this together."""
         self.selection.leave_out(from_rank_zero(lambda: self.selection.check(self.setting, self.data, self.split)))
+        self._remarks = self.selection.remarks(self.setting)
         if extractor := self.selection.extractor:
             extractor.prepare(self.data, device)
+            if self.statistics is not None:
+                self.statistics.check(extractor)
         if self.device is None and rank() == 0:
             for doubt in self.selection.doubts(self.setting):
                 warnings.warn(doubt, stacklevel=2)
@@ -192,9 +207,12 @@ class Evaluator:
                 self.baseline = self._measure(rival, advance, None) if rival is not None else {}
             return self._measure(producer, advance, self._subject(producer, folder, images_seen))
 
-    def _known_reals(self, advance: Advance) -> Reference:
+    def _known_reals(self, advance: Advance) -> Reference | KnownReference:
         compared, extractor, device = self.selection.compared, self.selection.extractor, self.device
         assert device is not None
+        if self.statistics is not None:
+            self.floor = {}
+            return KnownReference(self.statistics, compared, device)
         reference = Reference(
             compared, self.setting, self.data, self.split, extractor, self.batch_size, device, advance
         )

@@ -25,6 +25,7 @@ from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.reference import batches
 from gan_lightning.evaluation.sample_rows import shares
 from gan_lightning.evaluation.selection import extractor_named, metrics_named
+from gan_lightning.evaluation.statistics import Statistics, is_statistics, read_statistics
 from gan_lightning.inference.load import choose_device
 from gan_lightning.inference.producers import Producer, Rows
 from gan_lightning.metrics.base import Extractor, MetricFactory, metric_class
@@ -50,7 +51,7 @@ def evaluate(
     """Return the scores of `fake` images against `real` ones by their full names, such as "fid5000".
 
     real, fake: a folder of images, a zip or tar file of them, a uint8 tensor `(N, C, H, W)`, or a data module, whose
-    `split` is used.
+    `split` is used. real may also be a file of precomputed statistics, for the FID alone, see `evaluation.statistics`.
     metrics: names as in conf/metrics, also "full", or your own metrics: a class that is built from a
     `gan_lightning.metrics.base.Setting`, or a functools.partial of it with options.
     extractor: a name as in conf/extractor, or an Extractor such as `Inception(weights="FILE")`.
@@ -61,9 +62,8 @@ def evaluate(
     Statistics of the real images are cached, the extractor processes every image once, and the global random state does
     not change. Raises UserError for metrics that cannot be measured.
     """
-    real, fake = (
-        as_images(images, name, image_size, num_workers, white) for images, name in ((real, "real"), (fake, "fake"))
-    )
+    fake = as_images(fake, "fake", image_size, num_workers, white)
+    real = read_statistics(real) if is_statistics(real) else as_images(real, "real", image_size, num_workers, white)
     chosen = extractor_named(extractor) if isinstance(extractor, str) else extractor
     place = choose_device(device)
     return score(real, fake, _chosen(metrics), chosen, split=split, batch_size=batch_size, device=place)[0]
@@ -210,14 +210,17 @@ def score(
 ) -> tuple[dict[str, float], Evaluator]:
     """Score `fake` against `real`; return the scores and the evaluator, which has protocol and floor.
 
-    real, fake: a folder, uint8 images `(N, C, H, W)`, an ImageSet, or a data module, whose `split` is used.
+    real, fake: a folder, uint8 images `(N, C, H, W)`, an ImageSet, or a data module, whose `split` is used. real may be
+        Statistics.
     """
-    real, fake = as_images(real, "real"), as_images(fake, "fake")
-    given = Given(fake, split, batch_size)
+    known, fake = real if isinstance(real, Statistics) else None, as_images(fake, "fake")
+    real, given = fake if known else as_images(real, "real"), Given(fake, split, batch_size)
     _check(real, len(real.reference(split)), fake, given.count)
     evaluator = Evaluator(metrics, real, extractor, num_fakes=given.count, split=split, batch_size=batch_size)
     evaluator.samples, evaluator.given = f"images of {fake.name}", True
-    if isinstance(real, ImageSet):
+    if known:
+        evaluator.compare_with(known)
+    elif isinstance(real, ImageSet):
         evaluator.reals = f"images of {real.name}"
     evaluator.attach(given)
     evaluator.prepare(device)

@@ -14,11 +14,12 @@ from gan_lightning.scores import LOWER_IS_BETTER, Name, kind, mean_of, short_cou
 class Protocol:
     """Everything that a score depends on besides the generator and the data.
 
-    samples, reals: their names in the text. split: of the real data, "" without real data.
+    num_reals: 0 if it is not known. samples, reals: their names in the text.
+    split: of the real data, "" without real data.
     raw: whether the trained weights are used instead of their average. seed: of the latents, None for given images.
     extractor: its name, "" for none. resize: how it resizes images. suffix: its suffix on names.
     modes: number of modes of a mixture or of stacked digits that samples are compared with, instead of images.
-    pairs: whether each sample is compared only with its own target.
+    pairs: whether each sample is compared only with its own target. remarks: of single metrics.
     """
 
     num_fakes: int
@@ -33,6 +34,7 @@ class Protocol:
     suffix: str = ""
     modes: int = 0
     pairs: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return one line, such as "10,000 EMA samples (seed 0) vs 50,000 train images, inception features"."""
@@ -42,7 +44,8 @@ class Protocol:
             return f"{samples} vs {self.modes:,} modes"
         if self.pairs:
             return f"{samples} vs their targets"
-        text = f"{samples} vs {self.num_reals:,} {self.reals}"
+        reals = f"{self.num_reals:,} {self.reals}" if self.num_reals else self.reals
+        text = ", ".join([f"{samples} vs {reals}", *self.remarks])
         if not self.extractor:
             return text
         unverified = "unverified " if "unverified" in self.suffix else ""

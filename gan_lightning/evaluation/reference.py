@@ -80,6 +80,11 @@ class Reference:
         self._measure_states(stateless)
         self._measure_floors(floorless)
 
+    def features(self) -> Tensor:
+        """Return the features `(N, F)` of all real images, read from the cache or measured and cached; one process."""
+        self._store({"features"})
+        return self.rows["features"]
+
     def load(self, metric: SampleMetric, name: str) -> None:
         """Set the states and rows of real data in `metric`, called `name`."""
         metric.real_rows = {kind: self.rows[kind] for kind in metric.keeps}

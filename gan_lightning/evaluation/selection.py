@@ -28,6 +28,7 @@ from gan_lightning.metrics.base import (
     metric_class,
     named_values,
 )
+from gan_lightning.metrics.fid import FID
 from gan_lightning.metrics.preset import Preset, divided
 from gan_lightning.networks.styles import StyleGenerator
 
@@ -87,6 +88,11 @@ class Selection:
         metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
         return list(dict.fromkeys(doubt for metric in metrics for doubt in metric.doubts()))
 
+    def remarks(self, setting: Setting) -> tuple[str, ...]:
+        """Return what the protocol must say of the metrics in this setting."""
+        metrics = [metric for metric in self.built(setting).values() if isinstance(metric, SampleMetric)]
+        return tuple(filter(None, (metric.remark() for metric in metrics)))
+
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Leave out these metrics, for the reasons found by `check` on another process."""
         self.left_out |= reasons
@@ -99,6 +105,7 @@ class Selection:
         """
 
         def comparison(metrics: Factories) -> None:
+            check_statistics(metrics, setting)
             check_images(metrics, self.compared, setting, split)
             check_logits(metrics, self._extractor)
 
@@ -158,11 +165,21 @@ def check_images(metrics: Factories, compared: Factories, setting: Setting, spli
         raise UserError(
             f"metrics={listed(metrics)} compares images, and data={setting.data} holds points: use metrics=[modes]."
         )
-    if setting.num_reals < 2:
+    if setting.num_reals < 2 and not setting.statistics:
         raise UserError(
             f"data={setting.data} has {setting.num_reals} image in its split '{split}', and scores need at least 2: "
             "add images, or use metrics=[]."
         )
+
+
+def check_statistics(metrics: Factories, setting: Setting) -> None:
+    """Raise a UserError if precomputed statistics stand for the real images, and a metric is not the FID."""
+    for name, factory in metrics.items() if setting.statistics else ():
+        if not issubclass(metric_class(factory), FID):
+            raise UserError(
+                f"metrics=[{name}] cannot be measured against {setting.statistics}, which holds the mean and the "
+                "covariance of features alone: use metrics=[fid], or a folder of the real images."
+            )
 
 
 def check_logits(metrics: Factories, extractor: Extractor | None) -> None:

@@ -14,6 +14,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluation_callback import Published
 from gan_lightning.evaluation.evaluator import Evaluator
 from gan_lightning.evaluation.selection import built
+from gan_lightning.evaluation.statistics import NoImages, Statistics
 from gan_lightning.inference.load import LoadedGenerator, load
 from gan_lightning.inference.read import GENERATOR
 from gan_lightning.metrics.base import Extractor, MetricFactory
@@ -31,6 +32,7 @@ class TrainedGenerators:
 
     metrics, data, extractor, num_fakes, split, seed, batch_size, raw: see Evaluator.
     trusted, device, network: see inference.load; a checkpoint's configuration may also contain trusted names.
+    statistics: precomputed ones that stand for the real images; only the FID is measured.
 
         generators = TrainedGenerators(num_fakes=10_000)
         generators.load("outputs/RUN")
@@ -56,8 +58,9 @@ class TrainedGenerators:
         trusted: Iterable[Factory | str] = (),
         device: str | torch.device = "cpu",
         network: str = GENERATOR,
+        statistics: Statistics | None = None,
     ) -> None:
-        self._metrics, self._data, self._extractor = metrics, data, extractor
+        self._metrics, self._data, self._extractor, self.statistics = metrics, data, extractor, statistics
         self._chosen = {"num_fakes": num_fakes, "split": split, "seed": seed}
         self._options: dict[str, Any] = {"batch_size": batch_size, "raw": raw}
         self.raw, self.trusted, self.device, self.network = raw, list(trusted), device, network
@@ -97,11 +100,15 @@ class TrainedGenerators:
     def _take(self, saved: Saved, loaded: LoadedGenerator) -> None:
         """Take arguments that were not given from the first checkpoint."""
         training = saved.part("evaluation") or {}
-        self._first, self.data = saved, saved.data() if self._data is None else self._data
+        nameless = self.statistics is not None and saved.part("data") is None
+        self._first, self.data = saved, self._data
+        if self.data is None:
+            self.data = NoImages(loaded.image_shape, loaded.num_classes) if nameless else saved.data()
         self._classes = loaded.class_names
         if self._classes and hasattr(self.data, "follow_classes"):  # so that a class is the same on both sides
             self.data.follow_classes(self._classes)
-        self._metrics = self._metrics or saved.build("metrics") or METRICS
+        own = {"fid": FID} if self.statistics is not None else saved.build("metrics") or METRICS
+        self._metrics = self._metrics or own
         self._extractor = self._extractor or saved.build("extractor") or Inception()
         chosen = {key: training.get(key) if value is None else value for key, value in self._chosen.items()}
         self._options |= {"num_fakes": chosen["num_fakes"]}
@@ -133,6 +140,8 @@ class TrainedGenerators:
         """Return the evaluator for the generator; generators of the same kind share one."""
         assert self._metrics is not None
         made = Evaluator(self._metrics, self.data, self._extractor, **self._options)
+        if self.statistics is not None:
+            made.compare_with(self.statistics)
         judge = loaded.discriminator() if made.selection.measures_generator else None
         kind = (loaded.averaged, bool(loaded.num_classes), judge is not None)
         evaluator = self._evaluators.setdefault(kind, made)

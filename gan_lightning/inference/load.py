@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_lightning.data.class_order import class_number
 from gan_lightning.errors import UserError
+from gan_lightning.inference.density_ratio import check_ratio
 from gan_lightning.inference.producers import Samples
 from gan_lightning.inference.read import GENERATOR, Stored, read
 from gan_lightning.inference.rebuild import build, build_discriminator, fill, load_discriminator
@@ -161,9 +162,14 @@ class LoadedGenerator:
         chosen = Options(**options)
         if chosen not in self._samplers:
             chosen.check(self.network)
-            judge = load_discriminator(self.path, self._trusted, self.name) if chosen.needs_discriminator else None
-            self._samplers[chosen] = Sampler(self.network, chosen, judge.to(self.device) if judge is not None else None)
+            judge = self._judge_of_samples() if chosen.needs_discriminator else None
+            self._samplers[chosen] = Sampler(self.network, chosen, judge)
         return self._samplers[chosen]
+
+    def _judge_of_samples(self) -> nn.Module:
+        judge = load_discriminator(self.path, self._trusted, self.name)
+        check_ratio(judge, self.config, self._trusted, self.path)
+        return judge.to(self.device)
 
     def discriminator(self) -> nn.Module | None:
         """Return the discriminator in the file; None if there is none that can be built."""

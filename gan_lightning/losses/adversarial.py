@@ -18,11 +18,13 @@ class AdversarialLoss:
 
     needs_real: whether the generator's loss uses the real logits.
     logits_are_log_odds: whether sigmoid(logit) is the discriminator's probability that an image is real.
+    log_odds_up_to_constant: whether the best logits are the log-odds plus some number that is the same for all images.
     decides_at_zero: whether a positive logit means "real" and a negative one "fake"; ADA and APA use the sign.
     """
 
     needs_real: ClassVar[bool] = False
     logits_are_log_odds: ClassVar[bool] = True
+    log_odds_up_to_constant: ClassVar[bool] = False
     decides_at_zero: bool = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -157,6 +159,7 @@ class Relativistic(AdversarialLoss):
 
     needs_real = True
     logits_are_log_odds = False
+    log_odds_up_to_constant = True  # the best r - f is the difference of two images' log-odds
     decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -219,6 +222,7 @@ class DualContrastive(AdversarialLoss):
 
     needs_real = True
     logits_are_log_odds = False
+    log_odds_up_to_constant = True  # as of every softmax that finds one side's image among the other's
     decides_at_zero = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:

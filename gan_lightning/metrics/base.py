@@ -30,6 +30,7 @@ class Setting:
         compared.
     has_styles: whether the generator has a mapping network from latents to styles.
     fields: what a producer returns for each sample: "images", and "targets" and "sources" if it has them.
+    statistics: name of the file of precomputed statistics that stands for the real images, "" for none.
     """
 
     feature_dim: int = 0
@@ -49,6 +50,7 @@ class Setting:
     extractor: str = ""
     data: str = ""
     fields: tuple[str, ...] = ("images",)
+    statistics: str = ""
 
 
 class SampleMetric(Metric):
@@ -84,6 +86,10 @@ class SampleMetric(Metric):
     def doubts(self) -> list[str]:
         """Return sentences that say why scores are unreliable in this setting; shown before the first score."""
         return []
+
+    def remark(self) -> str:
+        """Return what the protocol must say of this metric in this setting, "" for nothing."""
+        return ""
 
 
 @dataclass(frozen=True)

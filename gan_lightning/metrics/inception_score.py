@@ -19,8 +19,9 @@ class InceptionScore(library.InceptionScore, SampleMetric):
     """exp E KL(p(y|x) || p(y)), mean and population std over `splits` parts (Salimans et al. 2016, arXiv 1606.03498).
 
     torchmetrics shuffles with the global random state and sums in float32. Here the order is torch-fidelity's (a fixed
-    seed), the sums are float64, and the random numbers of training do not change. With fewer samples than `splits`,
-    each sample is a part. Takes logits `(N, K)`.
+    seed), the sums are float64, and the random numbers of training do not change. The score of a part is at most its
+    number of samples, so each part has at least two: with few samples there are fewer parts, which the protocol tells.
+    Takes logits `(N, K)`.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("logits",)
@@ -32,6 +33,7 @@ class InceptionScore(library.InceptionScore, SampleMetric):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "will save all extracted features in buffer": 80 MB for 10,000 samples
             super().__init__(feature=nn.Identity(), splits=splits, **LOCAL)
+        self.num_samples = setting.num_fakes
 
     def update(self, imgs: Tensor, real: bool = False) -> None:
         """Take logits `(N, K)`; those of real images are ignored."""
@@ -43,10 +45,30 @@ class InceptionScore(library.InceptionScore, SampleMetric):
         logits = dim_zero_cat(self.features).double()
         order = np.random.RandomState(self.shuffle_seed).permutation(len(logits))
         logits = logits[torch.from_numpy(order).to(logits.device)]
-        splits = min(self.splits, len(logits))
+        splits = possible(self.splits, len(logits))
         bounds = [part * len(logits) // splits for part in range(splits + 1)]
         scores = torch.stack([_score(logits[low:high]) for low, high in pairwise(bounds)])
         return scores.mean(), scores.std(correction=0)
+
+    def doubts(self) -> list[str]:
+        """Return a sentence if there are fewer splits than asked for."""
+        count, splits = self.num_samples, possible(self.splits, self.num_samples)
+        if not count or splits == self.splits:
+            return []
+        return [
+            f"is takes {splits} splits instead of metrics.is.splits={self.splits}, as there are {count:,} samples and "
+            "a split of n samples scores at most n: compare the value with none that was measured otherwise."
+        ]
+
+    def remark(self) -> str:
+        """Return the number of splits if there are fewer than asked for."""
+        splits = possible(self.splits, self.num_samples)
+        return "" if not self.num_samples or splits == self.splits else f"is over {splits} splits"
+
+
+def possible(splits: int, samples: int) -> int:
+    """Return the number of parts, at most `splits`, that have two samples each at least."""
+    return max(1, min(splits, samples // 2))
 
 
 def _score(logits: Tensor) -> Tensor:

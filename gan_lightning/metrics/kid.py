@@ -39,13 +39,16 @@ class KID(RowsMetric):
         self.setting, self.subsets, self.subset_size = setting, subsets, subset_size
 
     def doubts(self) -> list[str]:
-        """Return a sentence if subsets are smaller than requested."""
-        size = min(self.setting.num_fakes, self.setting.num_reals)
+        """Return a sentence if subsets are smaller than requested, or if there is only one."""
+        size, most = sorted((self.setting.num_fakes, self.setting.num_reals))
+        if size == most == self.subset_size:
+            return [f"kid takes one subset, of all {size:,} samples and real images, so its spread is 0."]
         if not 0 < size < self.subset_size:
             return []
         return [
             f"kid takes subsets of {size:,} instead of {self.subset_size:,}, as there are {self.setting.num_fakes:,} "
-            f"samples and {self.setting.num_reals:,} real images: its mean stays unbiased, its spread is another one."
+            f"samples and {self.setting.num_reals:,} real images: its mean stays unbiased, its spread is "
+            + ("another one." if size < most else "0, of one subset.")
         ]
 
     def compute(self) -> tuple[Tensor, Tensor]:

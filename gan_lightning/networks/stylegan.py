@@ -68,7 +68,7 @@ class Synthesis(Growing):
 
     def forward(self, styles: Tensor) -> Tensor:
         """Map styles `(N, num_styles, style_dim)`, two for each resolution in use, to images."""
-        before = maps = self.constant.expand(len(styles), -1, -1, -1)
+        before = maps = self.constant.expand(styles.shape[0], -1, -1, -1)
         for level in range(self.level + 1):
             before = maps
             for index in (2 * level, 2 * level + 1):

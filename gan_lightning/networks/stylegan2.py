@@ -73,7 +73,7 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor) -> Tensor:
         """Map styles `(N, num_styles, style_dim)` to images; an RGB layer shares its style with the next layer."""
-        maps = self.layers[0](self.constant.expand(len(styles), -1, -1, -1), styles[:, 0])
+        maps = self.layers[0](self.constant.expand(styles.shape[0], -1, -1, -1), styles[:, 0])
         images = self.to_rgb[0](maps, styles[:, 1])
         for level in range(1, len(self.to_rgb)):
             index = 2 * level - 1

@@ -228,3 +228,10 @@ def test_a_bar_where_someone_is_watching(
     evaluator({"fid": FID}, batch_size=10).evaluate(sample)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)
     assert ("90/90" in shown and "samples" in shown) == terminal
+
+
+def test_the_protocol_says_that_the_inception_score_has_fewer_splits() -> None:
+    measure = evaluator({"fid": FID, "is": InceptionScore}, TinyData(40), num_fakes=10)
+    with pytest.warns(UserWarning, match=r"is takes 5 splits instead of metrics\.is\.splits=10"):
+        scores = measure.evaluate(lambda start, stop: TinyData(40, seed=1).images.images[start:stop])
+    assert measure.protocol.endswith("train images, is over 5 splits, linear features") and scores["is10[linear]"] > 1

@@ -90,7 +90,7 @@ def test_a_command_runs(line: str, here: Path, tmp_path: Path) -> None:
     if command is train and "evaluation.num_fakes=64" not in words:
         further.append("evaluation.num_fakes=64")
     result = command([*words, *further])
-    assert python == "python" and result["scores"]
+    assert python == "python" and result["statistics" if "save_stats" in line else "scores"]
     if "out=FOLDER" in words:
         assert (here / "FOLDER/scores.csv").exists()
     for name in ("RUN", "SWEEP"):

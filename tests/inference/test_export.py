@@ -17,8 +17,11 @@ from gan_lightning.errors import UserError
 from gan_lightning.inference.export import export_generator, export_onnx
 from gan_lightning.inference.load import LoadedGenerator, load
 from gan_lightning.networks.dcgan import DCGANGenerator
+from gan_lightning.networks.growing import Growing
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.networks.mlp2d import MLP2dGenerator
+from gan_lightning.networks.registry import LOADABLE, trust
+from tests.networks.recipe import fill
 
 Make = Callable[..., Any]
 NETWORKS = {
@@ -26,6 +29,21 @@ NETWORKS = {
     "colour dcgan": lambda: DCGANGenerator(16, 3, latent_dim=4, width=4),
     "mlp": lambda: MLPGenerator(8, 1, latent_dim=4, hidden=(16,)),
     "points": lambda: MLP2dGenerator(width=8),
+}
+
+STYLED = {"image_size": 8, "channels": 3, "latent_dim": 4, "style_dim": 8, "mapping_layers": 2, "channel_base": 64}
+ZOO = {  # every generator that a file may name, narrow, at its smallest size
+    "BigGANDeepGenerator": {"image_size": 16, "channels": 1, "latent_dim": 4, "width": 2, "depth": 1, "attention": 8},
+    "BigGANGenerator": {"image_size": 16, "channels": 1, "latent_dim": 6, "width": 2, "attention": 8},
+    "DCGANGenerator": {"image_size": 8, "channels": 1, "latent_dim": 4, "width": 4},
+    "FastGANGenerator": {"image_size": 16, "channels": 1, "latent_dim": 4, "width": 2},
+    "MLP2dGenerator": {"width": 8},
+    "MLPGenerator": {"image_size": 8, "channels": 1, "latent_dim": 4, "hidden": (16,)},
+    "ProGANGenerator": {"image_size": 8, "channels": 1, "latent_dim": 4, "channel_base": 64},
+    "R3GANGenerator": {"image_size": 8, "channels": 1, "latent_dim": 4, "width": 8, "group_width": 4},
+    "ResNetGenerator": {"image_size": 16, "channels": 1, "latent_dim": 4, "width": 2},
+    "StyleGAN2Generator": STYLED,
+    "StyleGANGenerator": STYLED,
 }
 
 
@@ -54,6 +72,29 @@ def test_onnx_agrees_for_any_batch_size(
     notes = json.loads(session.get_modelmeta().custom_metadata_map["gan_lightning"])
     assert notes["latent_distribution"] == loaded.network.latent_distribution
     assert sorted(p.name for p in tmp_path.iterdir()) == ["generator.json", "generator.onnx", "generator.safetensors"]
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("name", LOADABLE)
+def test_every_generator_of_the_zoo_is_exported_for_any_batch_size(
+    name: str, classes: int, tmp_path: Path, describe: Make
+) -> None:
+    import onnxruntime
+
+    (make,) = trust([name]).values()
+    network = fill(make(num_classes=classes, **ZOO[name.rpartition(".")[2]])).float()
+    for part in network.modules():
+        if isinstance(part, Growing):
+            part.grow(1, alpha=0.5)
+    loaded = loaded_from(network, tmp_path, describe)
+    session = onnxruntime.InferenceSession(export_onnx(loaded, tmp_path / "generator.onnx"))
+    for n in (1, 5):
+        inputs = {"z": torch.randn(n, network.latent_dim)} | ({"label": torch.arange(n) % 3} if classes else {})
+        (image,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+        with torch.no_grad():
+            expected = loaded.network(*inputs.values()).numpy()
+        assert image.shape == (n, *network.image_shape) and np.abs(image - expected).max() < 1e-4
+        assert n == 1 or np.abs(image[0] - image[1]).max() > 1e-3  # they are images of their own latents
 
 
 def test_a_wrong_onnx_is_not_kept(

@@ -120,3 +120,30 @@ def test_pearson_targets():
 def test_a_label_out_of_range_is_a_sentence(label):
     with pytest.raises(UserError, match=r"loss\.real_label.*out of range"):
         NonSaturating(real_label=label)
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: type(loss).__name__)
+def test_the_best_logits_are_the_log_density_ratio_where_a_loss_says_so(loss):
+    """Four images, of which the real law draws 400, 300, 200, 100 in a thousand, and the fake law the reverse.
+
+    The logits that minimise the loss over all pairs are found numerically; where they are the log-odds but
+    for a constant, rejection and Langevin sampling take the loss.
+    """
+    counts = torch.tensor([4, 3, 2, 1])
+    real, fake = torch.arange(4).repeat_interleave(counts * 10), torch.arange(4).repeat_interleave(counts.flip(0) * 10)
+    if isinstance(loss, Relativistic):  # every pair once
+        real, fake = real.repeat_interleave(100), fake.repeat(100)
+    logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
+
+    def minimise():
+        search.zero_grad()
+        value = loss.discriminator(logits[real], logits[fake]) + 1e-9 * logits.square().sum()
+        value.backward()
+        return value
+
+    search.step(minimise)
+    found, ratio = logits.detach(), (counts.double() / counts.flip(0)).log()
+    offset = 0 if loss.logits_are_log_odds else found.mean()
+    agrees = torch.allclose(found - offset, ratio, atol=0.03)  # the dual loss tends to it with the batch
+    assert agrees == (loss.logits_are_log_odds or loss.log_odds_up_to_constant)

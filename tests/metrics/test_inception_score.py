@@ -48,9 +48,22 @@ def test_a_class_that_no_split_has_is_no_nan() -> None:
     assert mean == pytest.approx(1) and std == pytest.approx(0)
 
 
-def test_fewer_samples_than_splits_are_scored() -> None:
+def test_few_samples_are_scored_in_fewer_splits_of_two_at_least() -> None:
+    """A split of one sample scores 1 whatever it is: ten samples of ten certain classes would score 1, and not 2."""
+    assert score(1000 * torch.eye(10)) == (pytest.approx(2), pytest.approx(0))
     mean, std = score(torch.randn(4, 3))
-    assert mean == pytest.approx(1) and math.isfinite(std)
+    assert 1 < mean <= 2 and math.isfinite(std)
+    assert score(1000 * torch.eye(3)) == (pytest.approx(3), 0)  # one split
+
+
+@pytest.mark.parametrize(("samples", "splits"), [(10, 5), (19, 9), (3, 1)])
+def test_fewer_splits_are_told_with_their_key(samples: int, splits: int) -> None:
+    metric = InceptionScore(Setting(num_fakes=samples))
+    assert metric.remark() == f"is over {splits} splits"
+    (doubt,) = metric.doubts()
+    assert doubt.startswith(f"is takes {splits} splits instead of metrics.is.splits=10, as there are {samples} samples")
+    enough = InceptionScore(Setting(num_fakes=20))
+    assert not enough.remark() and not enough.doubts()
 
 
 def test_repeats_exactly_and_leaves_the_global_random_state() -> None:

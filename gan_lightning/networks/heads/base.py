@@ -21,11 +21,13 @@ class Head(nn.Module):
     num_classes: number of classes that it knows.
     needs_labels: whether `forward` or `loss` needs labels.
     plays_alone: whether the head's terms replace the adversarial loss.
+    logits_are_log_odds: of a head that plays alone, whether sigmoid(logit) is the probability that an image is real.
     codes: the part of the latents that the head predicts from fakes, None for none.
     """
 
     needs_labels: ClassVar[bool] = False
     plays_alone: ClassVar[bool] = False
+    logits_are_log_odds: ClassVar[bool] = True
     codes: LatentCodes | None = None
 
     def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True, outputs: int = 1) -> None:

@@ -54,7 +54,7 @@ class MultiHingeHead(Head):
     fakes to be assigned to their label. The logits, used by regularisers and logs, are score(label) - score(fake).
     """
 
-    needs_labels, plays_alone = True, True
+    needs_labels, plays_alone, logits_are_log_odds = True, True, False
 
     def __init__(self, feature_dim: int, num_classes: int = 0, bias: bool = True) -> None:
         super().__init__(feature_dim, num_classes, bias, outputs=num_classes + 1)
