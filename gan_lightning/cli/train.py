@@ -55,6 +55,8 @@ def train(config: DictConfig) -> dict[str, Any]:
     if checkpoint is None and config.init_from is not None:
         _begin_with(module, config.init_from)
     _check_length(build.epochs(config), start)
+    if start is not None and first_process() and hasattr(data, "described"):
+        module.check_classes(start["gan_lightning"], data.described())  # before the run's configuration is written
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
         _write_config(config, folder)
@@ -144,8 +146,10 @@ def _begin_with(module: Game, path: str) -> None:
 
 def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
     """Refuse fewer epochs than the training state has; with equally many there is nothing to do."""
+    from gan_lightning.modules.going_on import saved_place
+
     entry = start["gan_lightning"] if start else {}
-    done = entry["iteration"] // entry["batches_per_epoch"] if entry.get("batches_per_epoch") else 0
+    done = saved_place(entry, None).epochs if entry.get("batches_per_epoch") else 0
     if 0 < epochs < done:
         raise UserError(f"max_epochs={epochs} is less than the {done} epochs that are trained already: give more.")
 

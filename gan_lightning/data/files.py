@@ -81,7 +81,9 @@ class FileData(GANData):
             return files
         identity = digest(key, None if files.labels is None else files.labels.tolist())
         further = {field: _memory(key, field.name) for field in files.further}
-        return TensorImages(_memory(key), files.labels, identity, further)
+        images = TensorImages(_memory(key), files.labels, identity, further)
+        images.order = files.order
+        return images
 
 
 def decode_once(files: FileImages, key: str, shape: tuple[int, ...], on_error: str) -> list[str]:
