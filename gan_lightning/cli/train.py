@@ -8,6 +8,7 @@ import re
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
 
 
-@command("train")
+@command("train", resume.composed_from)
 @leaves_result
 def train(config: DictConfig) -> dict[str, Any]:
     """Train with `config`; return the run's folder, its last and its best scores.
@@ -106,11 +107,24 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
 
 
 def _write_config(config: DictConfig, folder: Path) -> None:
-    text = OmegaConf.to_yaml(config, resolve=True)
-    write_atomically(folder / "config.yaml", lambda path: path.write_text(text))
-    if config.resume is not None or not (folder / resume.SAVED).exists():
-        unresolved = OmegaConf.to_yaml(config)
-        write_atomically(folder / resume.SAVED, lambda path: path.write_text(unresolved))
+    """Write the configuration, resolved and as composed, and the options of groups that it is composed of."""
+    before = resume.saved_choices(folder) if config.resume is not None else _chosen()
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+        resume.SAVED: OmegaConf.to_yaml(config),
+        resume.CHOICES: OmegaConf.to_yaml(OmegaConf.create(resume.choices(overrides(), before))),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, partial(_write, text))
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _chosen() -> dict[str, Any]:
+    """Return the options of groups that Hydra composed the configuration of, as far as it says so."""
+    return resume.of_groups(dict(HydraConfig.get().runtime.choices)) if HydraConfig.initialized() else {}
 
 
 def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
