@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yaml import YAMLError
 
+from gan_lightning.cli.absolute import former_folder, make_absolute
 from gan_lightning.cli.app import composed as compose
 from gan_lightning.cli.app import first_process
 from gan_lightning.cli.former_options import translated
@@ -56,6 +57,7 @@ def merge(composed: DictConfig, overrides: Sequence[str], folder: Path) -> DictC
     composed: the default configuration. An option chosen for a group is taken completely, unless it is the run's own.
     """
     config, choices = _saved(folder, composed), saved_choices(folder)
+    make_absolute(config, former_folder(folder))  # of a run whose paths were saved as they were typed
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     for override in sorted(parsed, key=lambda one: not options_of(one.key_or_group)):  # groups first, then their keys
         name = override.get_key_element().lstrip("+~").partition("@")[0]

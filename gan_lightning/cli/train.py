@@ -16,7 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.cli import resume
+from gan_lightning.cli.absolute import make_absolute
 from gan_lightning.cli.app import Command, command, first_process, overrides
+from gan_lightning.cli.words import quoted
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.sweeps.result import leaves_result
@@ -81,11 +83,12 @@ def _settled(config: DictConfig) -> DictConfig:
         if OmegaConf.is_interpolation(config, "run_dir") and not HydraConfig.initialized():
             config.run_dir = time.strftime("outputs/%Y-%m-%d/%H-%M-%S") + f"-{time.time_ns() % 10**9 // 1000:06d}"
         config.run_dir = str(Path(config.run_dir).expanduser().resolve())
-    if config.resume is None:
-        return config
-    folder = resume.run_folder([f"resume={config.resume}"])
-    assert folder is not None
-    return resume.merge(config, overrides(), folder)
+    if config.resume is not None:
+        folder = resume.run_folder([f"resume={quoted(str(config.resume))}"])
+        assert folder is not None
+        config = resume.merge(config, overrides(), folder)
+    make_absolute(config)
+    return config
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:

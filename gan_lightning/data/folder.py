@@ -38,7 +38,7 @@ class Folder(FileData):
         """Return the image files; UserError if the folder does not exist or has no images."""
         root = Path(str(self.root)).expanduser()
         if not root.is_dir():
-            raise UserError(f"data.root={root} is not a folder; give the path of a folder of images.")
+            raise UserError(f"data.root={root.absolute()} is not a folder; give the path of a folder of images.")
         names = image_names(root)
         if not names:
             raise UserError(f"data.root={root} holds no images; looked in it and all below for {', '.join(ENDINGS)}.")
