@@ -83,7 +83,8 @@ class Command:
                 run()
             except NO_FOLDER as error:  # Hydra makes the run's folder before the task begins
                 raise error if self._typed is None else _cannot_write(error) from error
-            sys.stdout.flush()  # where a closed pipe ends quietly
+            finally:
+                sys.stdout.flush()  # here, where a closed pipe ends quietly, not at the interpreter's end
 
     def _job(self, config: DictConfig) -> Any:
         tracebacks.give_back()
