@@ -129,7 +129,7 @@ _given: list[str] = []
 
 def overrides() -> list[str]:
     """Return the overrides of the running command, from the command line or from Python."""
-    if not HydraConfig.initialized():
+    if _given or not HydraConfig.initialized():  # Hydra keeps its record where it could not make the run's folder
         return list(_given)
     return OmegaConf.to_container(HydraConfig.get().overrides.task)  # type: ignore[return-value]
 

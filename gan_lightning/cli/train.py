@@ -127,7 +127,7 @@ def _write(text: str, path: Path) -> None:
 
 def _chosen() -> dict[str, Any]:
     """Return the options of groups that Hydra composed the configuration of, as far as it says so."""
-    return resume.of_groups(dict(HydraConfig.get().runtime.choices)) if HydraConfig.initialized() else {}
+    return resume.of_groups(dict(HydraConfig.get().runtime.choices)) if Command.running else {}
 
 
 def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
