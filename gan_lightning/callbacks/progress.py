@@ -162,7 +162,8 @@ def run_fraction(trainer: L.Trainer, module: Game) -> float | None:
     fractions = [module.images_seen / limit.max_images for limit in callbacks_of(trainer, Limit) if limit.max_images]
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
     if epochs and epochs > 0 and 0 < batches < float("inf"):
-        fractions.append(module.iteration / (epochs * batches))
+        done, begun = module.epoch
+        fractions.append((done * batches + begun) / (epochs * batches))
     return min(1.0, max(fractions)) if fractions else None
 
 

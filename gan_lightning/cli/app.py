@@ -10,45 +10,55 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import tracebacks
 from gan_lightning.cli.sentences import check_groups, sentence
+from gan_lightning.cli.words import apart, prepared
 from gan_lightning.data import resolvers
 from gan_lightning.errors import UserError
 from hydra_plugins import gan_lightning_processes
 
 CONFIG_MODULE = "gan_lightning.conf"
+NO_FOLDER = (PermissionError, NotADirectoryError, FileExistsError)
 Task = Callable[[DictConfig], Any]
+Words = Callable[[list[str]], list[str]]
 
 
-def command(name: str) -> Callable[[Task], Command]:
-    """Decorate a function of a configuration as a command with the configuration `conf/<name>.yaml`."""
-    return lambda task: Command(name, task)
+def command(name: str, composed_from: Words = list) -> Callable[[Task], Command]:
+    """Decorate a function of a configuration as a command with the configuration `conf/<name>.yaml`.
+
+    composed_from: returns those words of a command line from which Hydra composes; the task applies the others.
+    """
+    return lambda task: Command(name, task, composed_from)
 
 
 class Command:
     """Callable with a composed configuration or with a list of overrides; `main` is the command line.
 
     From Python it raises UserError; on the command line it prints the sentence and exits with status 1.
+    running: whether the task runs on the command line, where Hydra knows where its configuration lies.
     """
 
-    def __init__(self, name: str, task: Task) -> None:
-        self.name, self.task = name, task
+    running: ClassVar[bool] = False
+
+    def __init__(self, name: str, task: Task, composed_from: Words = list) -> None:
+        self.name, self.task, self.composed_from = name, task, composed_from
+        self._typed: list[str] | None = None  # the command line until the task begins, which is Hydra's end
         self.__doc__ = task.__doc__
 
     def __call__(self, config: DictConfig | Sequence[str]) -> Any:
         """Run in this process and return what the task returns."""
         if isinstance(config, DictConfig):
             return self.task(config)
-        _given[:] = config
+        _given[:] = prepared(config)
         try:
             return self.task(self.compose(config))
         finally:
@@ -57,27 +67,61 @@ class Command:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration composed with `overrides`; raises UserError for an invalid one."""
         _register()
-        check_groups(overrides)
-        with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            try:
-                return hydra.compose(self.name, [*overrides])
-            except (HydraException, OmegaConfBaseException, OSError) as error:
-                raise UserError(sentence(error, self.name)) from error
+        words = prepared(overrides)
+        check_groups(words)
+        return composed(self.name, self.composed_from(words))
 
     def main(self) -> None:
         """Run the command line."""
         _register()
         with _one_sentence(self.name):
-            check_groups(sys.argv[1:])
-            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)()
+            self._typed = sys.argv[1:] = prepared(sys.argv[1:])
+            check_groups(self._typed)
+            sys.argv[1:] = self.composed_from(self._typed)
+            run = hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(self._job)
+            try:
+                run()
+            except NO_FOLDER as error:  # Hydra makes the run's folder before the task begins
+                raise error if self._typed is None else _cannot_write(error) from error
+            finally:
+                sys.stdout.flush()  # here, where a closed pipe ends quietly, not at the interpreter's end
 
     def _job(self, config: DictConfig) -> Any:
         tracebacks.give_back()
         with _one_sentence(self.name):
+            if self._typed is not None:
+                sys.argv[1:] = self._typed  # for processes that are started again from it
+                if self.composed_from(self._typed) != self._typed:
+                    _set_overrides(apart(self._typed)[0])
+            self._typed, Command.running = None, True
             if "run_dir" in config:
                 with open_dict(config):
                     config.run_dir = HydraConfig.get().runtime.output_dir
-            return self.task(config)
+            try:
+                return self.task(config)
+            finally:
+                Command.running = False
+
+
+def composed(name: str, words: Sequence[str]) -> DictConfig:
+    """Return `conf/<name>.yaml` composed with `words`, also within a task; raises UserError for invalid ones."""
+    with nullcontext() if Command.running else hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        try:
+            return hydra.compose(name, [*words])
+        except (HydraException, OmegaConfBaseException, OSError) as error:
+            raise UserError(sentence(error, name, words)) from error
+
+
+def _cannot_write(error: OSError) -> UserError:
+    return UserError(f"{error.filename} cannot be written ({error.strerror}): choose another folder by run_dir=FOLDER.")
+
+
+def _set_overrides(words: list[str]) -> None:
+    """Let Hydra's record of the command line hold all of its overrides."""
+    node: Any = HydraConfig.get().overrides
+    own = [word for word in words if not word.startswith("hydra")]
+    with read_write(node), open_dict(node):
+        node.task = own
 
 
 _given: list[str] = []
@@ -85,7 +129,7 @@ _given: list[str] = []
 
 def overrides() -> list[str]:
     """Return the overrides of the running command, from the command line or from Python."""
-    if not HydraConfig.initialized():
+    if _given or not HydraConfig.initialized():  # Hydra keeps its record where it could not make the run's folder
         return list(_given)
     return OmegaConf.to_container(HydraConfig.get().overrides.task)  # type: ignore[return-value]
 
@@ -104,7 +148,7 @@ def first_process() -> bool:
 def _one_sentence(name: str) -> Iterator[None]:
     """Print a user's mistake as one sentence and exit with status 1; the traceback comes with HYDRA_FULL_ERROR=1.
 
-    Ctrl-C prints one word and exits with status 130.
+    Ctrl-C prints one word and exits with status 130; a closed pipe ends quietly with status 141.
     """
     tracebacks.borrow()
     try:
@@ -113,8 +157,11 @@ def _one_sentence(name: str) -> Iterator[None]:
         if tracebacks.wanted():
             traceback.print_exc()
         if first_process():
-            print(f"gan-{name}: {sentence(error, name)}", file=sys.stderr)
+            print(f"gan-{name}: {sentence(error, name, sys.argv[1:])}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # `train.py | head`: whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         if first_process():
             print(f"gan-{name}: interrupted.", file=sys.stderr)

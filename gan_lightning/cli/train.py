@@ -8,6 +8,7 @@ import re
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.cli import resume
+from gan_lightning.cli.absolute import make_absolute
 from gan_lightning.cli.app import Command, command, first_process, overrides
+from gan_lightning.cli.words import quoted
 from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 from gan_lightning.sweeps.result import leaves_result
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
 
 
-@command("train")
+@command("train", resume.composed_from)
 @leaves_result
 def train(config: DictConfig) -> dict[str, Any]:
     """Train with `config`; return the run's folder, its last and its best scores.
@@ -34,8 +37,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     Raises UserError for mistakes before the training starts.
     """
     from gan_lightning.cli import build, preflight
-    from gan_lightning.cli.run_data import fall_to_images, keep_class_order
-    from gan_lightning.evaluation.evaluation_callback import attach
+    from gan_lightning.cli.run_data import keep_class_order
 
     _quiet_lightning()
     config = _settled(config)
@@ -45,20 +47,13 @@ def train(config: DictConfig) -> dict[str, Any]:
     data, module = build.data(config), build.module(config)
     keep_class_order(data, checkpoint or config.init_from)
     measure = build.evaluator(config, data)
-    if first_process():  # the others start after these checks
-        module.check()  # checks without data, before any is downloaded
-        data.prepare_data()  # now, to report missing or unreadable files
-    fall_to_images(config, data, module)
-    if first_process():
-        data.setup("fit")
-        module.check(data, build.processes(config.trainer))
-        if measure is not None:
-            attach(measure, module)
-            measure.check()
+    _check_together(config, data, module, measure)
     start = _start(module, checkpoint, config.strict)
     if checkpoint is None and config.init_from is not None:
         _begin_with(module, config.init_from)
     _check_length(build.epochs(config), start)
+    if start is not None and first_process() and hasattr(data, "described"):
+        module.check_classes(start["gan_lightning"], data.described())  # before the run's configuration is written
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
         _write_config(config, folder)
@@ -76,17 +71,36 @@ def _quiet_lightning() -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 
+def _check_together(config: DictConfig, data: Any, module: Game, measure: Any) -> None:
+    """Prepare the data, and check the game on them, in the first process; the others start after these checks."""
+    from gan_lightning.cli import build
+    from gan_lightning.cli.run_data import fall_to_images
+    from gan_lightning.evaluation.evaluation_callback import attach
+
+    if first_process():
+        module.check()  # checks without data, before any is downloaded
+        data.prepare_data()  # now, to report missing or unreadable files
+    fall_to_images(config, data, module)
+    if first_process():
+        data.setup("fit")
+        module.check(data, build.processes(config.trainer))
+        if measure is not None:
+            attach(measure, module)
+            measure.check()
+
+
 def _settled(config: DictConfig) -> DictConfig:
     """Return the configuration with its run folder set, merged with that of a resumed run."""
     with open_dict(config):
         if OmegaConf.is_interpolation(config, "run_dir") and not HydraConfig.initialized():
             config.run_dir = time.strftime("outputs/%Y-%m-%d/%H-%M-%S") + f"-{time.time_ns() % 10**9 // 1000:06d}"
         config.run_dir = str(Path(config.run_dir).expanduser().resolve())
-    if config.resume is None:
-        return config
-    folder = resume.run_folder([f"resume={config.resume}"])
-    assert folder is not None
-    return resume.merge(config, overrides(), folder)
+    if config.resume is not None:
+        folder = resume.run_folder([f"resume={quoted(str(config.resume))}"])
+        assert folder is not None
+        config = resume.merge(config, overrides(), folder)
+    make_absolute(config)
+    return config
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
@@ -108,11 +122,24 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
 
 
 def _write_config(config: DictConfig, folder: Path) -> None:
-    text = OmegaConf.to_yaml(config, resolve=True)
-    write_atomically(folder / "config.yaml", lambda path: path.write_text(text))
-    if config.resume is not None or not (folder / resume.SAVED).exists():
-        unresolved = OmegaConf.to_yaml(config)
-        write_atomically(folder / resume.SAVED, lambda path: path.write_text(unresolved))
+    """Write the configuration, resolved and as composed, and the options of groups that it is composed of."""
+    before = resume.saved_choices(folder) if config.resume is not None else _chosen()
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+        resume.SAVED: OmegaConf.to_yaml(config),
+        resume.CHOICES: OmegaConf.to_yaml(OmegaConf.create(resume.choices(overrides(), before))),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, partial(_write, text))
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _chosen() -> dict[str, Any]:
+    """Return the options of groups that Hydra composed the configuration of, as far as it says so."""
+    return resume.of_groups(dict(HydraConfig.get().runtime.choices)) if Command.running else {}
 
 
 def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
@@ -148,8 +175,10 @@ def _begin_with(module: Game, path: str) -> None:
 
 def _check_length(epochs: int, start: dict[str, Any] | None) -> None:
     """Refuse fewer epochs than the training state has; with equally many there is nothing to do."""
+    from gan_lightning.modules.going_on import saved_place
+
     entry = start["gan_lightning"] if start else {}
-    done = entry["iteration"] // entry["batches_per_epoch"] if entry.get("batches_per_epoch") else 0
+    done = saved_place(entry, None).epochs if entry.get("batches_per_epoch") else 0
     if 0 < epochs < done:
         raise UserError(f"max_epochs={epochs} is less than the {done} epochs that are trained already: give more.")
 

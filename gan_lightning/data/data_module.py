@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
@@ -13,6 +13,7 @@ from gan_lightning.data.fields import Batch, Field, by_name
 from gan_lightning.data.fitting import Fit, check_fit
 from gan_lightning.data.loaders import FileLoader, TensorLoader
 from gan_lightning.data.order import GlobalBatches, JointBatches, joint
+from gan_lightning.data.place import Place
 from gan_lightning.data.sources import SideBySide, Source, digest
 from gan_lightning.errors import UserError
 from gan_lightning.sizes import Size, height_width, simplest
@@ -116,6 +117,17 @@ class GANData(L.LightningDataModule):
         """Return 16 hex digits that change with the content or the transform of `split`; a key for caches."""
         return digest(self.name, split, self.image_shape, self.source(split).fingerprint)
 
+    def described(self) -> dict[str, Any]:
+        """Return what tells a resumed run whether this is still its data: sizes, order, classes, batch size."""
+        sources = self.sources("train")
+        return {
+            "name": self.name,
+            "class_names": self.class_names,
+            "num_images": {name: len(source) for name, source in sources.items()},
+            "order": digest(*(source.order for source in sources.values())),
+            "batch_size": self.batch_size,
+        }
+
     def prepare_data(self) -> None:
         """Load the training split in one process per machine, which downloads and decodes for all."""
         self.source("train")
@@ -128,7 +140,7 @@ class GANData(L.LightningDataModule):
         """Return the order for this process; it continues at the module's `iteration`."""
         counts = {name: len(source) for name, source in self.sources("train").items()}
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        process = {"rank": rank, "world_size": world, "position": self._iteration}
+        process = {"rank": rank, "world_size": world, "position": self._iteration, "place": self._place}
         return joint(counts, self.batch_size, self.seed, self.mirror, **process)
 
     def train_dataloader(self) -> Iterable[Batch]:
@@ -141,6 +153,9 @@ class GANData(L.LightningDataModule):
 
     def _iteration(self) -> int:
         return int(getattr(self.trainer.lightning_module, "iteration", 0)) if self.trainer else 0
+
+    def _place(self) -> Place:
+        return getattr(self.trainer.lightning_module, "place", Place()) if self.trainer else Place()
 
     def _device_for(self, nbytes: int) -> torch.device:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

@@ -84,4 +84,6 @@ class FileData(ResizedData):
             return files
         identity = digest(key, None if files.labels is None else files.labels.tolist())
         further = {field: memory(key, field.name) for field in files.further}
-        return TensorImages(memory(key), files.labels, identity, further)
+        images = TensorImages(memory(key), files.labels, identity, further)
+        images.order = files.order
+        return images

@@ -63,8 +63,10 @@ def listed(path: str | Path, key: str = "data.root=") -> Listing:
     """
     root = opened(path)
     if root is None:
-        raise UserError(f"{key}{Path(path).expanduser()} is not a folder; give the path of a folder of images, or of "
-                        f"a file {', '.join(ARCHIVES)}.")  # fmt: skip
+        raise UserError(
+            f"{key}{Path(path).expanduser().absolute()} is not a folder; give the path of a folder of images, or of a "
+            f"file {', '.join(ARCHIVES)}."
+        )
     closed: list[str] = []
     names, others = [], Counter[str]()
     for name in root.names if isinstance(root, Archive) else _walk(root, closed):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_lightning.data.place import Place
 from gan_lightning.errors import UserError
 from gan_lightning.streams import generator as random_stream
 
@@ -21,9 +22,10 @@ class GlobalBatches:
     num_images is the mirrored image i.
 
     position: returns the iteration to continue from. Each `iter()` calls it and yields the rest of that epoch.
+    place: returns the place from which iterations are counted; another than the start after a resume.
     name: of the source; sources with different names have different orders. "" for the first source.
     batches: number of batches of an epoch, if a longer source sets it. Passes then follow each other without a gap,
-    across batches and epochs: the position is the number of images consumed, iteration * batch_size.
+    across batches and epochs: the position is the number of images consumed.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class GlobalBatches:
         position: Callable[[], int] = lambda: 0,
         name: str = "",
         batches: int | None = None,
+        place: Callable[[], Place] = Place,
     ) -> None:
         if batch_size % world_size:
             raise UserError(
@@ -47,7 +50,7 @@ class GlobalBatches:
             raise UserError(f"{num_images} images do not fill a batch; set data.batch_size to at most {num_images}.")
         self.num_images, self.batch_size, self.seed, self.mirror = num_images, batch_size, seed, mirror
         self.rank, self.world_size, self.position = rank, world_size, position
-        self.name, self.batches = name, batches
+        self.name, self.batches, self.place = name, batches, place
 
     def __len__(self) -> int:
         """Return the number of batches of a whole epoch."""
@@ -65,15 +68,28 @@ class GlobalBatches:
         """Return the indices `(len(self), batch_size / world_size)` of this process in `epoch`."""
         size = len(self) * self.batch_size
         rows = self.order(epoch)[:size] if self.batches is None else self._consumed(epoch * size, (epoch + 1) * size)
-        return rows.view(len(self), self.world_size, -1)[:, self.rank]
+        return self._mine(rows)
 
     def rest(self) -> Tensor:
-        """Return the rows of `epoch(...)` from the current position on."""
-        epoch, offset = divmod(self.position(), len(self))
-        return self.epoch(epoch)[offset:]
+        """Return the rows of the present epoch `(batches, batch_size / world_size)` from the current position on."""
+        if self.batches is not None:
+            _, offset = self.place().in_epochs(self.position(), self.batches)
+            return self.coming(self.batches - offset)
+        number, seen = self.place().in_passes(self.position(), self.num_images, self.batch_size)
+        order = self.order(number)[seen:]
+        return self._mine(order[: len(order) // self.batch_size * self.batch_size])
+
+    def coming(self, count: int) -> Tensor:
+        """Return the rows of the next `count` batches, in passes without a gap."""
+        place = self.place()
+        start = place.consumed + (self.position() - place.iteration) * self.batch_size
+        return self._mine(self._consumed(start, start + count * self.batch_size))
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.rest().tolist())
+
+    def _mine(self, rows: Tensor) -> Tensor:
+        return rows.view(-1, self.world_size, self.batch_size // self.world_size)[:, self.rank]
 
     def _consumed(self, start: int, stop: int) -> Tensor:
         """Return the indices of consumed images number [start, stop), for passes without a gap."""
@@ -97,7 +113,9 @@ class JointBatches:
 
     def rest(self) -> Tensor:
         """Return the rows `(batches, N, sources)` from the current position on."""
-        return torch.stack([order.rest() for order in self.orders], dim=2)
+        count = len(next(order for order in self.orders if order.batches is None).rest())
+        rows = [order.rest() if order.batches is None else order.coming(count) for order in self.orders]
+        return torch.stack(rows, dim=2)
 
     def __iter__(self) -> Iterator[list[list[int]]]:
         return iter(self.rest().tolist())
@@ -108,7 +126,7 @@ def joint(
 ) -> GlobalBatches | JointBatches:
     """Return the orders of sources with `counts` samples, by name: the longest sets the epoch, shorter ones repeat.
 
-    process: rank, world_size and position, see GlobalBatches.
+    process: rank, world_size, position and place, see GlobalBatches.
     """
     longest = max(counts.values())
     epoch = len(GlobalBatches(longest, batch_size, seed, **process))

@@ -49,6 +49,11 @@ class Source(Dataset):
         """What identifies content and transform."""
         raise NotImplementedError
 
+    @cached_property
+    def order(self) -> str:
+        """What identifies which sample has which index; for files their names, so that a copied folder has the same."""
+        return self.fingerprint
+
     @property
     def fields(self) -> tuple[Field, ...]:
         """What a sample consists of."""
@@ -211,6 +216,11 @@ class FileImages(Source):
         return digest(self.content, None if self.labels is None else self.labels.tolist())
 
     @cached_property
+    def order(self) -> str:
+        """Identify the files by their names."""
+        return digest(*self.names)
+
+    @cached_property
     def content(self) -> str:
         """Identify the files of all fields, and their transforms."""
         images = Files(self.root, self.names, self.transform).content
@@ -258,6 +268,11 @@ class Renamed(Source):
     def fingerprint(self) -> str:
         """What identifies content and transform, without the names."""
         return self.source.fingerprint
+
+    @cached_property
+    def order(self) -> str:
+        """What identifies which sample has which index."""
+        return self.source.order
 
     @property
     def fields(self) -> tuple[Field, ...]:

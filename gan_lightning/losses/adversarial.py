@@ -19,12 +19,14 @@ class AdversarialLoss:
     needs_real: whether the generator's loss uses the real logits.
     logits_are_log_odds: whether sigmoid(logit) is the discriminator's probability that an image is real.
     log_odds_up_to_constant: whether the best logits are the log-odds plus some number that is the same for all images.
+    needs_bounded_slope: whether the discriminator's part has no least value unless something bounds its slope.
     decides_at_zero: whether a positive logit means "real" and a negative one "fake"; ADA and APA use the sign.
     """
 
     needs_real: ClassVar[bool] = False
     logits_are_log_odds: ClassVar[bool] = True
     log_odds_up_to_constant: ClassVar[bool] = False
+    needs_bounded_slope: ClassVar[bool] = False
     decides_at_zero: bool = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -139,6 +141,7 @@ class Wasserstein(SeparableLoss):
     """f - r and -f: the critic estimates the earth mover's distance. Arjovsky et al. 2017, arXiv 1701.07875."""
 
     logits_are_log_odds = False
+    needs_bounded_slope = True
     decides_at_zero = False  # a constant added to all scores does not change the loss
 
     def of_real(self, logits: Tensor) -> Tensor:

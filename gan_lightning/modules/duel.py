@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_lightning.augment import Augment
 from gan_lightning.contracts import ROLES, Role
 from gan_lightning.losses import AdversarialLoss, GeneratorLoss, NonSaturating, SeparableLoss
-from gan_lightning.modules import duel_data
+from gan_lightning.modules import duel_data, slopes
 from gan_lightning.modules.duel_step import DuelValues
 from gan_lightning.modules.latent_optimization import LatentOptimization
 from gan_lightning.networks.base import BatchSize
@@ -162,6 +162,7 @@ class Duel:
         """
         draw_latents(getattr(self.generator, "latent_distribution", "normal"), 1, 1, torch.Generator())
         self.generator_loss.check(self)
+        slopes.check(self)
         if self.augment is not None:
             self.augment.check(self)
         for name, regularizer in self.regularizers.items():

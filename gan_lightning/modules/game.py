@@ -266,7 +266,7 @@ class Game(Record):
             iteration=self.iteration,
             rows=Rows(rank * size, rank * size + size, images),
             low_precision=self._low_precision,
-            epoch=self.iteration // (self.batches_per_epoch or 1),
+            epoch=self.epoch[0],
             progress=progress,
             scalars=self.scalars,
             networks=self._networks,
@@ -326,7 +326,9 @@ class Game(Record):
         epochs, batches = self.trainer.max_epochs or -1, self.trainer.num_training_batches
         batch_size = getattr(self._datamodule, "batch_size", 0)
         lengths = [self.max_kimg * 1000] if self.max_kimg else []
-        lengths += [epochs * batches * batch_size] if epochs > 0 and batch_size else []
+        done = self.trainer.current_epoch  # another than ours where only weights and counters were taken over
+        left = (epochs - done) * batches - (self.epoch[1] if done == self.epoch[0] else 0)
+        lengths += [self.images_seen + left * batch_size] if epochs > 0 and batch_size else []
         penalties = [penalty.schedule for duel in self.duels() for penalty in duel.penalties().values()]
         options = self.options
         schedules = [options.schedule, options.beta2_schedule, options.ema_schedule, *penalties]

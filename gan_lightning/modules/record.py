@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from gan_lightning.data.degradations import Degradation
 from gan_lightning.data.fields import Field
+from gan_lightning.data.place import Place
 from gan_lightning.errors import UserError
 from gan_lightning.hooks import call
 from gan_lightning.inference.former import FORMAT, upgrade
 from gan_lightning.inference.producers import Picture, Producer, chosen, picture
-from gan_lightning.modules import state
-from gan_lightning.modules.loops import go_on_from
+from gan_lightning.modules import going_on, state
 from gan_lightning.training.distributed import broadcast_buffers, mean_over_processes
 from gan_lightning.training.player import Player
 from gan_lightning.training.scalars import Scalars
@@ -28,6 +28,7 @@ class Record(L.LightningModule):
     A game defines its networks and producers, and sets `players`.
 
     iteration: number of finished iterations. images_seen: real images used so far, over all processes.
+    place: the place in the data from which iterations are counted; another than the start after a resume.
     latest: the training scalars that were fetched last. scores: of the last evaluation, after `scored_at` images.
     best: the best value of each score.
     config: the run's resolved configuration in plain containers, None without the command line.
@@ -42,6 +43,7 @@ class Record(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.iteration = self.images_seen = 0
+        self.place = Place()
         self.latest: dict[str, float] = {}
         self.scores: dict[str, float] = {}
         self.best: dict[str, float] = {}
@@ -130,9 +132,27 @@ class Record(L.LightningModule):
         batches = self._trainer.num_training_batches if self._trainer is not None else None
         return int(batches) if batches and batches != float("inf") else None
 
+    @property
+    def epoch(self) -> tuple[int, int]:
+        """Return the number of completed epochs, and of finished iterations in the present one."""
+        return self.place.in_epochs(self.iteration, self.batches_per_epoch)
+
+    def here(self) -> Place:
+        """Return the present place in the data; for data that does not describe itself, with the epochs alone."""
+        data = self._described_data()
+        if data is None:
+            return Place(self.iteration, *self.epoch)
+        longest, size = going_on.longest(data), data["batch_size"]
+        return self.place.at(self.iteration, longest, size, self.batches_per_epoch)
+
+    def _described_data(self) -> dict[str, Any] | None:
+        """Return what the data module says of its data, None if it is not one of ours."""
+        describe = getattr(getattr(self._trainer, "datamodule", None), "described", None)
+        return describe() if describe is not None else None
+
     def network_description(self) -> dict[str, Any]:
         """Return the information from which another process can rebuild the generator and interpret its samples."""
-        data, shown = getattr(self._trainer, "datamodule", None), next(iter(self.producers().values()), None)
+        shown = next(iter(self.producers().values()), None)
         codes = getattr(shown and shown.network, "codes", None)
         return {
             "format": FORMAT,
@@ -146,25 +166,42 @@ class Record(L.LightningModule):
             "networks": {name: state.describe(network) for name, network in self.networks().items()},
             "judges": self.judges(),
             "codes": codes and codes.plain(),
-            "data": {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)},
+            "place": going_on.plain(self.here()),
+            "data": self._described_data() or self._named_data(),
             "protocol": self.protocol,
         }
+
+    def _named_data(self) -> dict[str, Any]:
+        data = getattr(self._trainer, "datamodule", None)
+        return {"name": getattr(data, "name", None), "class_names": getattr(data, "class_names", None)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the description to the checkpoint."""
         checkpoint["gan_lightning"] = self.network_description()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Load the counters; raise UserError if the networks differ from those of the checkpoint."""
+        """Load the counters; raise UserError if the networks or classes differ from those of the checkpoint."""
         if "gan_lightning" not in checkpoint:
             raise UserError("This is no checkpoint of gan-lightning: it lacks the entry 'gan_lightning'.")
         checkpoint.update(upgrade(checkpoint, self._parameter_names()))
         changed = self.changes(checkpoint)
         if changed:
             raise UserError(f"The checkpoint was trained with another architecture: {changed} differ.")
-        entry = checkpoint["gan_lightning"]
-        self._take_up_counters(entry)
-        go_on_from(checkpoint, entry["iteration"], entry["batches_per_epoch"])
+        entry, data = checkpoint["gan_lightning"], self._described_data()
+        self.check_classes(entry, data or self._named_data())
+        limit = None if self._trainer is None else self._trainer.limit_train_batches
+        self._take_up_counters(entry, going_on.place_now(entry, data, limit))
+        going_on.go_on_from(checkpoint, self.place.epochs, self.place.batches)
+        line = going_on.told(entry, data, self.place)
+        if line and self.trainer.is_global_zero:
+            print(line, flush=True)
+
+    def check_classes(self, entry: dict[str, Any], data: dict[str, Any]) -> None:
+        """Raise UserError if a network has classes, and those of `data` differ from those of a checkpoint's entry.
+
+        data: `described()` of a data module.
+        """
+        going_on.check_classes(entry, data, self.networks().values())
 
     def _parameter_names(self) -> list[list[str]]:
         """Return for each optimiser the names of its parameters in the state dict."""
@@ -186,9 +223,10 @@ class Record(L.LightningModule):
     def take_over(self, checkpoint: dict[str, Any]) -> None:
         """Load the tensors that fit, and the counters."""
         self.load_state_dict(state.fitting(checkpoint["state_dict"], self.state_dict()), strict=False)
-        self._take_up_counters(checkpoint["gan_lightning"])
+        entry = checkpoint["gan_lightning"]
+        self._take_up_counters(entry, going_on.saved_place(entry, None))
 
-    def _take_up_counters(self, entry: dict[str, Any]) -> None:
-        self.iteration, self.images_seen = entry["iteration"], entry["images_seen"]
+    def _take_up_counters(self, entry: dict[str, Any], place: Place) -> None:
+        self.iteration, self.images_seen, self.place = entry["iteration"], entry["images_seen"], place
         self.scores, self.best = dict(entry["scores"]), dict(entry["best"])
         self.scored_at = entry.get("scored_at")

@@ -38,10 +38,12 @@ class Regularizer(Part):
         role, a separate optimiser step with k times the weight (Karras et al. 2019, arXiv 1912.04958).
     schedule: factor on the weight as a function of the run's progress (0 to 1); None: constant.
     differentiates: the inputs ("real", "fake") for which it needs gradients of the logits that the loss uses.
+    bounds_slope: it limits how steep the discriminator is, as the Wasserstein loss needs.
     forbids_batch_norm: it restricts the gradient of each sample, which batch norm makes dependent on the other samples.
     """
 
     differentiates: ClassVar[frozenset[str]] = frozenset()
+    bounds_slope: ClassVar[bool] = False
     forbids_batch_norm: ClassVar[bool] = False
 
     def __init__(self, weight: float, every: int = 1, schedule: Callable[[float], float] | None = None) -> None:

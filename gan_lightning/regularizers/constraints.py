@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gan_lightning.contracts import Duel
 from gan_lightning.errors import UserError
 from gan_lightning.networks.layers.equalised import EqualisedConv2d, EqualisedLinear
-from gan_lightning.networks.layers.spectral import SpectralNorm
+from gan_lightning.networks.layers.spectral import is_normalised
 from gan_lightning.regularizers.base import Constraint
 
 
@@ -27,8 +26,7 @@ class WeightClipping(Constraint):
     def check(self, name: str, duel: Duel) -> None:
         """Raise UserError if the critic rescales its stored weights: spectral norm or equalised learning rate."""
         for where, layer in duel.discriminator.named_modules():
-            # Ours, PyTorch's, and by its parameter PyTorch's old one.
-            if isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(layer, "weight_orig"):
+            if is_normalised(layer):
                 raise UserError(
                     f"regularizer={name} bounds nothing under the spectral norm in the discriminator "
                     f"({where.partition('.parametrizations')[0]}), which brings its weights to norm 1 whatever their "

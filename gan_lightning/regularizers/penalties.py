@@ -28,6 +28,7 @@ class ZeroCenteredPenalty(Regularizer):
     """(weight / 2) E |grad D(x)|^2 on real or on fake images. Mescheder et al. 2018, arXiv 1801.04406."""
 
     side: ClassVar[str]
+    bounds_slope = True
 
     def penalty(self, step: DuelStep) -> Tensor:
         """Return half the mean squared gradient norm."""
@@ -60,6 +61,7 @@ class R2(ZeroCenteredPenalty):
 class GradientPenalty(Regularizer):
     """weight * E (|grad D(x)| - 1)^2 at points between real and fake. Gulrajani et al. 2017, arXiv 1704.00028."""
 
+    bounds_slope = True
     forbids_batch_norm = True
 
     def __init__(self, weight: float = 10.0, every: int = 1) -> None:

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,6 +22,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.paths import write_atomically
 
 FILE = "result.json"
+HYDRAS = {".hydra", *(f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides"))}  # written before a task
 Task = Callable[[DictConfig], dict[str, Any]]
 
 
@@ -61,18 +64,19 @@ def read(folder: Path) -> Result | None:
 def leaves_result(task: Task) -> Task:
     """Make a training task write `result.json` to its run folder, also if it fails.
 
-    The task returns run_dir, images_seen, scores and best. A failure never overwrites an earlier result.
+    The task returns run_dir, images_seen, scores and best. A failure never overwrites an earlier result. A run that is
+    refused before it begins leaves no folder, unless it is a job of a sweep, whose table says why.
     """
 
     @functools.wraps(task)
     def wrapper(config: DictConfig) -> dict[str, Any]:
-        start = time.monotonic()
+        start, ours = time.monotonic(), _ours(config)
         overrides = _overrides()
         try:
             outcome = task(config)
         except BaseException as error:
             failed = Result("failed", overrides, seconds=_since(start), error=reason(error))
-            _leave_failure(failed, config)
+            _leave_failure(failed, config, refused=isinstance(error, UserError) and ours)
             raise
         if _first_process():
             kept = {name: outcome[name] for name in ("scores", "best", "images_seen")}
@@ -89,7 +93,7 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, UserError):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, KeyboardInterrupt | SystemExit):
+    if isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError):
         return "Interrupted."
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
@@ -100,13 +104,38 @@ def _overrides() -> list[str]:
     return OmegaConf.to_container(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []  # type: ignore
 
 
-def _leave_failure(result: Result, config: DictConfig) -> None:
+def _leave_failure(result: Result, config: DictConfig, refused: bool) -> None:
     try:
         folder = Path(config.run_dir)
-        if _first_process() and folder.is_dir() and not (folder / FILE).exists():
+        if not _first_process() or not folder.is_dir():
+            return
+        if refused and {str(path.relative_to(folder)) for path in folder.rglob("*")} <= HYDRAS:
+            _remove(folder)
+        elif not (folder / FILE).exists():
             result.write(folder)
     except (OmegaConfBaseException, OSError):
         return  # no folder to write to; the error that is being raised says more
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder with nothing but Hydra's files, and those above it, in the present one, that are empty then."""
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    folder.rmdir()
+    for parent in folder.absolute().parents:
+        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
+            return
+        parent.rmdir()
+
+
+def _ours(config: DictConfig) -> bool:
+    """Return whether the run's folder is made for this run alone: by Hydra, not for a job of a sweep, or later."""
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        return hydra.mode is not RunMode.MULTIRUN and OmegaConf.is_missing(hydra.job, "num")
+    try:
+        return not Path(config.run_dir).exists()
+    except OmegaConfBaseException:  # it is only named in the task
+        return True
 
 
 def _first_process() -> bool:

@@ -113,7 +113,7 @@ def test_the_whole_run_counts_for_the_time_left() -> None:
 )
 def test_the_nearest_end_of_the_run_counts(max_epochs: int, max_kimg: float | None, fraction: float | None) -> None:
     trainer = SimpleNamespace(max_epochs=max_epochs, num_training_batches=10, callbacks=[Limit(max_kimg)])
-    assert run_fraction(trainer, SimpleNamespace(iteration=20, images_seen=160)) == fraction
+    assert run_fraction(trainer, SimpleNamespace(epoch=(2, 0), images_seen=160)) == fraction
 
 
 def test_rows_with_scores_tell_their_protocol_which_is_no_curve(fit: Fit, run_folder: Path) -> None:

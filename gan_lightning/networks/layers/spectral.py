@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gan_lightning.networks.layers.initialisation import weighted_layers
 
@@ -83,6 +84,11 @@ def normalise_head(head: nn.Module) -> None:
         if isinstance(layer, nn.Embedding):
             nn.init.normal_(layer.weight)
     spectrally_normalise(head)
+
+
+def is_normalised(layer: nn.Module) -> bool:
+    """Return whether `layer` is a spectral norm, ours or PyTorch's, or has PyTorch's old one, seen by its parameter."""
+    return isinstance(layer, SpectralNorm | _SpectralNorm) or hasattr(layer, "weight_orig")
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
