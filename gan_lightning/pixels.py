@@ -49,8 +49,8 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 2) -> Image.
 
 
 def enlarge(picture: Image.Image, at_least: int) -> Image.Image:
-    """Return `picture` enlarged by an integer factor with sharp pixels, so that its width is about `at_least`."""
-    factor = max(1, round(at_least / picture.width))
+    """Return `picture` enlarged by an integer factor with sharp pixels, so that its width is at least `at_least`."""
+    factor = math.ceil(at_least / picture.width)
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from gan_lightning.pixels import enlarge, grid, scatter, time_lapse, to_uint8
 if TYPE_CHECKING:
     from gan_lightning.modules.game import Game
 
-AT_LEAST = 512  # pixels: small images are enlarged so that the grid is about this wide
+AT_LEAST = 512  # pixels: small images are enlarged so that the grid is at least this wide
 
 
 class SampleGrid(Callback):
@@ -33,9 +34,9 @@ class SampleGrid(Callback):
     seed: of the latents, which stay the same for the whole run.
     gif_frames, gif_side: largest number of frames, and longest side in pixels, of the time-lapse; 0 frames: none.
 
-    Further pictures of the game are written as `NAME.png`. A generator with codes (InfoGAN) has `codes.png`: in each
-    row one code takes all of its values. Samples come from the averaged generator if there is one. On resume, frames
-    after the checkpoint are deleted.
+    Further pictures of the game are written in the same way under their own names. A generator with codes (InfoGAN) has
+    `codes.png`: in each row one code takes all of its values. Samples come from the averaged generator if there is one.
+    On resume, frames after the checkpoint are deleted.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class SampleGrid(Callback):
         """Delete frames that a resumed run will draw again; draw samples of the untrained generator."""
         self._kimg.start(module.images_seen)
         if trainer.is_global_zero:
-            for frame in _frames(trainer):
+            for frame in [frame for name in _names(trainer) for frame in _frames(trainer, name)]:
                 if int(frame.stem) > module.images_seen:
                     frame.unlink()
         if not module.images_seen:
@@ -83,12 +84,13 @@ class SampleGrid(Callback):
             self._draw(trainer, module)
 
     def on_train_end(self, trainer: L.Trainer, module: Game) -> None:
-        """Draw the final samples and make the time-lapse."""
+        """Draw the final samples and make the time-lapses."""
         self._draw(trainer, module)
-        frames = _frames(trainer)
-        if trainer.is_global_zero and self.gif_frames > 1 and len(frames) > 1:
-            target = Path(trainer.default_root_dir) / "samples.gif"
-            write_atomically(target, lambda path: time_lapse(frames, path, self.gif_frames, self.gif_side))
+        for name in _names(trainer) if trainer.is_global_zero and self.gif_frames > 1 else ():
+            frames = _frames(trainer, name)
+            if len(frames) > 1:
+                made = partial(time_lapse, frames, max_frames=self.gif_frames, max_side=self.gif_side)
+                write_atomically(Path(trainer.default_root_dir) / f"{name}.gif", made)
 
     def _draw(self, trainer: L.Trainer, module: Game) -> None:
         """Write and log one frame, at most once for each number of images seen."""
@@ -97,8 +99,7 @@ class SampleGrid(Callback):
         self._drawn_at = module.images_seen
         folder = Path(trainer.default_root_dir)
         for name, picture in self.pictures(trainer, module).items():
-            frame = [folder / "samples" / f"{module.images_seen:09d}.png"] if name == "samples" else []
-            for path in (*frame, folder / f"{name}.png"):
+            for path in (folder / name / f"{module.images_seen:09d}.png", folder / f"{name}.png"):
                 write_atomically(path, picture.save)
             log_image(trainer.loggers, name, picture, module.images_seen)
 
@@ -119,8 +120,14 @@ def _drawn(trainer: L.Trainer, picture: Picture) -> Image.Image:
     return enlarge(grid(to_uint8(picture.images), picture.columns), AT_LEAST)
 
 
-def _frames(trainer: L.Trainer) -> list[Path]:
-    paths = (Path(trainer.default_root_dir) / "samples").glob("*.png")
+def _names(trainer: L.Trainer) -> list[str]:
+    """Return the names of the pictures that have been drawn so far."""
+    folder = Path(trainer.default_root_dir)
+    return sorted(path.stem for path in folder.glob("*.png") if (folder / path.stem).is_dir())
+
+
+def _frames(trainer: L.Trainer, name: str) -> list[Path]:
+    paths = (Path(trainer.default_root_dir) / name).glob("*.png")
     return sorted(path for path in paths if path.stem.isdigit())
 
 

@@ -205,8 +205,8 @@ def _finish(module: Game, folder: Path) -> None:
         export_generator(best, folder, module.network_description(), name)
     shown = os.path.relpath(folder)
     shown = shown if not shown.startswith("..") else str(folder)
-    names = ("samples.png", "samples.gif", "samples", "curves.png", "metrics.csv", "config.yaml", "checkpoints")
-    for file in (*names, "generator.safetensors"):
+    pictures = ("samples.png", "samples.gif", "samples", "codes.png", "curves.png")
+    for file in (*pictures, "metrics.csv", "config.yaml", "checkpoints", "generator.safetensors"):
         if (folder / file).exists():
             print(f"{file:<22}{shown}/{file}")
     if made is None:

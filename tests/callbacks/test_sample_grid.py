@@ -132,11 +132,20 @@ def test_a_generator_with_codes_gets_a_row_for_each_of_them(fit: Fit, run_folder
     """The linear generator's image shows its latents: along a row only that of the row's code changes."""
     module = gan()
     module.generator.codes = LatentCodes((2,), 1)
-    fit(SampleGrid(rows=2, columns=3), epochs=1, module=module)
+    for old in ("codes/000000000.png", "codes/999999999.png"):  # of a resumed run, the second after its checkpoint
+        (run_folder / old).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(run_folder / old)
+    Image.new("L", (8, 8)).save(run_folder / "codes.png")
+    fit(SampleGrid(rows=2, columns=3), epochs=2, module=module)
+    frames = sorted(path.stem for path in (run_folder / "codes").iterdir())
+    assert frames == sorted(path.stem for path in (run_folder / "samples").iterdir()) and len(frames) == 3
+    with Image.open(run_folder / "codes.gif") as gif:
+        assert gif.n_frames == 3
     picture = numpy.asarray(Image.open(run_folder / "codes.png")).astype(int)
     factor = picture.shape[1] // (3 * 10 + 2)
     small = picture[::factor, ::factor]
     assert small.shape == (2 * 10 + 2, 3 * 10 + 2)
     cells = [[small[2 + 10 * row :, 2 + 10 * column :][:8, :8] for column in range(3)] for row in range(2)]
+    assert picture.shape[1] >= 512  # large enough to be looked at
     assert numpy.array_equal(cells[0][0], cells[0][2]) and not numpy.array_equal(cells[0][0], cells[0][1])
     assert not numpy.array_equal(cells[1][0], cells[1][2])
