@@ -83,7 +83,7 @@ class Progress(Callback, RichProgressBar):
         """Print the epoch's line if there is no bar."""
         if self._plain and self.is_enabled:
             self._renew(trainer, module)
-            print(f"{self.headline} · {self.details} · {self.times()}", flush=True)
+            print(" · ".join(filter(None, (self.headline, self.details, self.times()))), flush=True)
         else:
             self._show(trainer, module)
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 from PIL import Image
-from tiny_run import BATCH, Fit, Score, TinyData
+from tiny_run import BATCH, Fit, Score, TinyData, gan
 
 from gan_lightning.callbacks import Callback, Curves, Limit, Progress, Throughput, call, curves, throughput
 from gan_lightning.callbacks.progress import clock, describe, run_fraction, time_left
@@ -148,6 +148,12 @@ def test_without_a_terminal_there_is_a_line_per_epoch(fit: Fit, capsys: pytest.C
         "elapsed, 0:00:00 left",
     ):
         assert part in lines[1]
+
+
+def test_a_line_without_figures_has_no_gap(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(Progress(), module=gan(log_every=999), epochs=1)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch"))
+    assert line.count(" · ") == 2 and "elapsed" in line
 
 
 @pytest.mark.parametrize("columns", [80, 120])
