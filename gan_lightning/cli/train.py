@@ -38,6 +38,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     """
     from gan_lightning.cli import build, preflight
     from gan_lightning.cli.run_data import keep_class_order
+    from gan_lightning.inference.read import read_state
 
     _quiet_lightning()
     config = _settled(config)
@@ -47,13 +48,12 @@ def train(config: DictConfig) -> dict[str, Any]:
     data, module = build.data(config), build.module(config)
     keep_class_order(data, checkpoint or config.init_from)
     measure = build.evaluator(config, data)
-    _check_together(config, data, module, measure)
-    start = _start(module, checkpoint, config.strict)
+    saved = None if checkpoint is None else read_state(checkpoint)
+    _check_together(config, data, module, measure, saved)
+    start = _start(module, checkpoint, saved, config.strict)
     if checkpoint is None and config.init_from is not None:
         _begin_with(module, config.init_from)
     _check_length(build.epochs(config), start)
-    if start is not None and first_process() and hasattr(data, "described"):
-        module.check_classes(start["gan_lightning"], data.described())  # before the run's configuration is written
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
         _write_config(config, folder)
@@ -71,8 +71,11 @@ def _quiet_lightning() -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 
-def _check_together(config: DictConfig, data: Any, module: Game, measure: Any) -> None:
-    """Prepare the data, and check the game on them, in the first process; the others start after these checks."""
+def _check_together(config: DictConfig, data: Any, module: Game, measure: Any, saved: dict[str, Any] | None) -> None:
+    """Prepare the data, and check the game on them, in the first process; the others start after these checks.
+
+    saved: the training state to go on from, None for a new training.
+    """
     from gan_lightning.cli import build
     from gan_lightning.cli.run_data import fall_to_images
     from gan_lightning.evaluation.evaluation_callback import attach
@@ -83,6 +86,8 @@ def _check_together(config: DictConfig, data: Any, module: Game, measure: Any) -
     fall_to_images(config, data, module)
     if first_process():
         data.setup("fit")
+        if saved is not None and hasattr(data, "described"):  # before networks built for other classes are blamed
+            module.check_classes(saved["gan_lightning"], data.described())
         module.check(data, build.processes(config.trainer))
         if measure is not None:
             attach(measure, module)
@@ -142,16 +147,13 @@ def _chosen() -> dict[str, Any]:
     return resume.of_groups(dict(HydraConfig.get().runtime.choices)) if Command.running else {}
 
 
-def _start(module: Game, checkpoint: Path | None, strict: bool) -> dict[str, Any] | None:
+def _start(module: Game, checkpoint: Path | None, saved: dict[str, Any] | None, strict: bool) -> dict[str, Any] | None:
     """Return the training state to start from, None for a new training; raise UserError if it does not fit.
 
     With strict=false, the tensors that fit a changed architecture are loaded here, and optimisers start fresh.
     """
-    from gan_lightning.inference.read import read_state
-
-    if checkpoint is None:
+    if saved is None:
         return None
-    saved = read_state(checkpoint)
     changed = module.changes(saved)
     if changed and strict:
         raise UserError(

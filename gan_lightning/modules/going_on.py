@@ -114,8 +114,9 @@ def _counts(data: dict[str, Any]) -> str:
 
 
 def _named(names: list[str], others: list[str]) -> str:
-    """Return `names`; of many those from the first that differs from `others`."""
-    first = next((i for i, (a, b) in enumerate(zip(names, others, strict=False)) if a != b), 0)
+    """Return `names`; of many those from the first that differs from `others`, which may be past the shorter's end."""
+    end = min(len(names), len(others))
+    first = next((i for i, (a, b) in enumerate(zip(names, others, strict=False)) if a != b), end)
     start = max(0, min(first, len(names) - SHOWN)) if len(names) > SHOWN else 0
     shown = ", ".join(names[start : start + SHOWN])
     return f"{'..., ' * (start > 0)}{shown}{', ...' * (start + SHOWN < len(names))}"

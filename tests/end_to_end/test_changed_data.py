@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from gan_lightning.cli.train import train
 from gan_lightning.errors import UserError
+from gan_lightning.modules import going_on
 from gan_lightning.modules.gan import GAN
 
 TINY = [
@@ -88,6 +90,38 @@ def test_renamed_classes_are_refused_where_a_network_has_them(tmp_path, run):
         train([f"resume={run}", "max_epochs=2"])
     assert (run / "config.yaml").read_text() == before
     assert train([f"resume={plain}", "max_epochs=2"])["images_seen"] == 32
+
+
+@pytest.mark.parametrize(("then", "now"), [("cat, dog", "cat, dog, eel"), ("cat, dog, eel", "cat, dog")])
+def test_more_or_fewer_classes_are_refused_by_name_and_begin_by_init_from(tmp_path, run, then, now):
+    for name in {*then.split(", "), *now.split(", ")}:
+        pictures(tmp_path / name, range(8))
+    root = tmp_path / "animals"
+    words = [*TINY, f"data.root={root}", "data.labels=folders", "conditioning=projection"]
+    with_classes(root, then)
+    train([*words, f"run_dir={run}", "max_epochs=1"])
+    with_classes(root, now)
+    for strict in ("true", "false"):
+        with pytest.raises(UserError, match=f"with the classes {then}, and the data set has {now}: .* by init_from"):
+            train([f"resume={run}", "max_epochs=2", f"strict={strict}"])
+    new = [*words, f"init_from={run}", f"run_dir={tmp_path / 'new'}", "max_epochs=1"]
+    assert train(new)["images_seen"] == 8 * len(now.split())
+
+
+def with_classes(root: Path, names: str) -> None:
+    """Make `root` hold the classes `names`, links to the folders beside it."""
+    root.mkdir(exist_ok=True)
+    for link in root.iterdir():
+        link.unlink()
+    for name in names.split(", "):
+        (root / name).symlink_to(root.parent / name)
+
+
+def test_of_many_classes_the_added_one_is_shown():
+    names = [f"n{number}" for number in range(12)]
+    entry, data = {"data": {"class_names": names}}, {"class_names": [*names, "n12"]}
+    with pytest.raises(UserError, match=r"\.\.\., n6, n7, n8, n9, n10, n11, and the data set has \.\.\., .*, n12: "):
+        going_on.check_classes(entry, data, [SimpleNamespace(num_classes=12)])
 
 
 def test_a_schedule_ends_with_the_run_whose_batch_size_has_changed(root, run):
