@@ -262,5 +262,5 @@ def _check(real: Any, reals: int, fake: Any, fakes: int) -> None:
     if tuple(real.image_shape) != tuple(fake.image_shape):
         raise UserError(
             f"The images of {fake.name} have the shape {tuple(fake.image_shape)} and those of {real.name} "
-            f"{tuple(real.image_shape)}: bring them to one, folders by image_size=N."
+            f"{tuple(real.image_shape)}: bring them to one, folders by image_size=N or [height,width]."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -83,6 +84,7 @@ class TrainedGenerators:
                 "data set."
             )
         self.loaded, self.evaluator = loaded, self._evaluator(loaded)
+        self._warn_of_classes(loaded)
         return loaded
 
     def measure(self, folder: Path | None = None) -> dict[str, float]:
@@ -134,6 +136,17 @@ class TrainedGenerators:
             raise UserError(
                 f"The generator in {loaded.path} numbers the same classes in another order than the first one: "
                 "evaluate them apart."
+            )
+
+    def _warn_of_classes(self, loaded: LoadedGenerator) -> None:
+        """Warn of data with other classes, once they are known: scores by class have no meaning then, the FID has."""
+        there, made = getattr(self.data, "class_names", None), loaded.class_names
+        if there and made and list(there) != list(made):
+            only = ", ".join(sorted(set(made) ^ set(there))[:5])
+            warnings.warn(
+                f"the generator in {loaded.path} was trained with other classes than data={self.data.name} has (on one "
+                f"side alone: {only}): scores by class compare different classes.",
+                stacklevel=2,
             )
 
     def _evaluator(self, loaded: LoadedGenerator) -> Evaluator:

@@ -24,7 +24,7 @@ FOLDERS = {
     "real=empty fake=three": "There are no images under empty: looked for .jpg,",
     "real=three fake=one": "There is 1 image in one, and scores need at least 2: add images.",
     "real=mixed fake=three": "The images under mixed differ in size (0.png is 8x8, 1.png is 9x9): say image_size=N",
-    "real=three fake=large": "bring them to one, folders by image_size=N.",
+    "real=three fake=large": "bring them to one, folders by image_size=N or [height,width].",
     "real=three fake=broken": "broken/0.png cannot be read",
     "real=three fake=three metrics=[precision_recall]": "3 neighbours of each of 3 real",
     "real=three fake=three metrics=[density_coverage]": "it takes at least 6; give more, or lower",

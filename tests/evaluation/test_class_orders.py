@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,12 @@ def test_data_follow_the_order_of_the_checkpoint(root: Path, tmp_path: Path) -> 
         assert measured.data.class_names == loaded.class_names == former
         with pytest.raises(UserError, match=r"now.ckpt numbers the same classes in another order than the first one"):
             measured.load(save(tmp_path / "now.ckpt", root, NUMBERS))
+
+
+def test_other_classes_than_those_of_the_training_are_told(root: Path, tmp_path: Path) -> None:
+    checkpoint = save(tmp_path / "all.ckpt", root, NUMBERS)
+    shutil.rmtree(root / "3")
+    with pytest.warns(
+        UserWarning, match=r"trained with other classes .*on one side alone: 3\): scores by class compare"
+    ):
+        TrainedGenerators({"ms_ssim": MSSSIMDiversity}, num_fakes=22).load(checkpoint)
