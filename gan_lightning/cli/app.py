@@ -9,8 +9,10 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, ClassVar
 
 import hydra
@@ -88,7 +90,7 @@ class Command:
 
     def _job(self, config: DictConfig) -> Any:
         tracebacks.give_back()
-        with _one_sentence(self.name):
+        with _one_sentence(self.name), _plain_warnings():
             if self._typed is not None:
                 sys.argv[1:] = self._typed  # for processes that are started again from it
                 if self.composed_from(self._typed) != self._typed:
@@ -142,6 +144,24 @@ def _register() -> None:
 def first_process() -> bool:
     """Return whether this is the process that the user started, not one that Lightning starts."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print our own warnings without the place in the code, which says nothing to a user."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *place: Any, **more: Any) -> None:
+        if "gan_lightning" in Path(filename).parts:
+            print(f"warning: {message}", file=sys.stderr, flush=True)
+        else:
+            before(message, category, filename, *place, **more)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextmanager

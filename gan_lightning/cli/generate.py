@@ -61,7 +61,7 @@ def _samples(cfg: DictConfig, loaded: LoadedGenerator) -> Path:
     _, count = check_seeds(seed, cfg.n)
     options = {"by_class": cfg.by_class, **_options(cfg)}
     path = save_samples(loaded, out, cfg.n, seed, label, cfg.batch_size, cfg.overwrite, codes, **options)
-    print(f"{count} samples{_drawn(label, loaded)}: {path.resolve()}")
+    print(f"{count} sample{'s' * (count != 1)}{_drawn(label, loaded)}: {path.resolve()}")
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import shlex
 import sys
 import time
 import warnings
@@ -213,9 +213,7 @@ def _finish(module: Game, folder: Path) -> None:
     if made is None:
         return
     ending = "csv" if len(getattr(best, "image_shape", ())) == 1 else "png"  # 2-D points are not a picture
-    plain = re.fullmatch(r"[\w./:+-]+", shown)
-    taken = f"ckpt={shown}" if plain else f"\"ckpt='{shown}'\""  # quoted for the shell and for Hydra
-    taken += f" network={name}" * (name != "generator")
+    taken = shlex.quote(f"ckpt={shown}") + f" network={name}" * (name != "generator")
     print(f"more samples:         {_program('generate')} {taken} n=64 seed=1 out=samples.{ending}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 
+from gan_lightning.cli.app import _plain_warnings
 from gan_lightning.cli.sentences import sentence
 from gan_lightning.cli.train import train
 from gan_lightning.cli.words import literal, pasteable, prepared, unquoted
@@ -115,3 +117,11 @@ def test_a_path_goes_through_a_whole_run(tmp_path: Path) -> None:
     small = ["model.generator.width=4", "model.discriminator.backbone.width=4", "trainer.limit_train_batches=1"]
     train([*words, *small, "trainer.accelerator=cpu", f"run_dir={folder}"])
     assert train([f"resume={folder}", "max_epochs=2"])["run_dir"] == str(folder)
+
+
+def test_our_warnings_are_shown_without_their_place(capsys: pytest.CaptureFixture[str]) -> None:
+    before = warnings.showwarning
+    with pytest.warns(UserWarning, match="theirs"), _plain_warnings():
+        warnings.warn_explicit("ours is one line", UserWarning, "/somewhere/gan_lightning/modules/slopes.py", 16)
+        warnings.warn_explicit("theirs", UserWarning, "/somewhere/torch/nn.py", 3)
+    assert capsys.readouterr().err == "warning: ours is one line\n" and warnings.showwarning is before
