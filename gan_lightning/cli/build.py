@@ -9,21 +9,24 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 from torch.optim import Optimizer
 
 from gan_lightning.callbacks import Limit
-from gan_lightning.cli.app import overrides
+from gan_lightning.cli.app import first_process, overrides
 from gan_lightning.cli.objects import build, located
 from gan_lightning.cli.values import parameters_of
 from gan_lightning.errors import UserError
 from gan_lightning.evaluation.evaluation_callback import EvaluationCallback, Published
 from gan_lightning.evaluation.evaluator import Evaluator
+from gan_lightning.evaluation.selection import Selection, node_of
+from gan_lightning.metrics.automatic import available
 from gan_lightning.modules.game import Game
 from gan_lightning.streams import key
 from gan_lightning.training.distributed import ReplicaStrategy
 
+AUTO = "gan_lightning.metrics.automatic.automatic"
 OPTIMIZER = "_optimizer"
 GROUPS = {  # arguments of a game -> their groups
     "loss": "loss",
@@ -108,13 +111,31 @@ def optimizer(config: DictConfig, player: str) -> Callable[[list[nn.Parameter]],
     return factory
 
 
+def settle_extractor(config: DictConfig) -> None:
+    """Put the extractor that is available in the place of extractor=auto, so that a run keeps it to its end.
+
+    The user's process may download; it precedes those that Lightning starts, which look only at what is there.
+    """
+    if _unsettled(config) and Selection(_metrics(config), None).uses_extractor:
+        with open_dict(config):
+            config.extractor = node_of("extractor", available(download=first_process()))
+
+
+def _unsettled(config: DictConfig) -> bool:
+    return (config.get("extractor") or {}).get("_target_") == AUTO
+
+
 def evaluator(config: DictConfig, datamodule: L.LightningDataModule) -> Evaluator | None:
     """Return the evaluator, None without metrics."""
     if not config.metrics:
         return None
     options = {k: config.evaluation[k] for k in ("num_fakes", "split", "batch_size", "seed", "raw")}
-    metrics = {name: build(node) for name, node in config.metrics.items()}
-    return Evaluator(metrics, datamodule, build(config.extractor), **options)
+    extractor = None if _unsettled(config) else build(config.extractor)  # unsettled where no metric needs one
+    return Evaluator(_metrics(config), datamodule, extractor, **options)
+
+
+def _metrics(config: DictConfig) -> dict[str, Any]:
+    return {name: build(node) for name, node in config.metrics.items()}
 
 
 def callbacks(config: DictConfig, measure: Evaluator | None) -> list[L.Callback]:

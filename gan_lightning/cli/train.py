@@ -43,6 +43,7 @@ def train(config: DictConfig) -> dict[str, Any]:
     _quiet_lightning()
     config = _settled(config)
     preflight.check(config)
+    build.settle_extractor(config)
     folder = Path(config.run_dir)
     checkpoint = _checkpoint(config, folder)
     data, module = build.data(config), build.module(config)

@@ -50,7 +50,7 @@ class Selection:
     @property
     def extractor(self) -> Extractor | None:
         """The extractor if a metric uses it, else None."""
-        return self._extractor if self._uses_extractor else None
+        return self._extractor if self.uses_extractor else None
 
     @property
     def compared(self) -> dict[str, MetricFactory]:
@@ -116,7 +116,7 @@ class Selection:
         if len(setting.image_shape) == 1:  # before weights are downloaded in vain
             self._leave_out(demands)
         comparison(self.metrics)
-        if self._uses_extractor:
+        if self.uses_extractor:
             try:
                 self._needed_extractor().check(data)
             except UserError:  # other errors first: weights might be fetched in vain
@@ -143,7 +143,8 @@ class Selection:
         return self._extractor
 
     @property
-    def _uses_extractor(self) -> bool:
+    def uses_extractor(self) -> bool:
+        """Whether a metric needs an extractor."""
         return any(
             set(EXTRACTED) & kinds(factory) or (issubclass(metric_class(factory), GeneratorMetric) and _marked(factory))
             for factory in self.metrics.values()
@@ -308,7 +309,7 @@ def listed(names: Iterable[str]) -> str:
 
 def metrics_named(name: str) -> dict[str, Any]:
     """Return the factories in conf/metrics/`name`.yaml by name: of one metric, or of a preset and its metrics."""
-    node = _node("metrics", name)
+    node = node_of("metrics", name)
     found: dict[str, Any] = {}
     for other in node.pop("defaults", []):
         found |= metrics_named(other) if other != "_self_" else {}
@@ -317,10 +318,11 @@ def metrics_named(name: str) -> dict[str, Any]:
 
 def extractor_named(name: str) -> Extractor:
     """Return the extractor of conf/extractor/`name`.yaml."""
-    return built(_node("extractor", name))
+    return built(node_of("extractor", name))
 
 
-def _node(group: str, name: str) -> dict[str, Any]:
+def node_of(group: str, name: str) -> dict[str, Any]:
+    """Return the content of conf/`group`/`name`.yaml; UserError if there is no such file."""
     from omegaconf import OmegaConf
 
     folder = files("gan_lightning.conf") / group

@@ -42,7 +42,7 @@ class Inception(Extractor):
     def check(self, data: Any = None) -> None:
         """Find or download the weights and read them; UserError says what is missing or wrong."""
         if not self.fingerprint:
-            path = self._locate()
+            path = self.locate()
             digest = _sha256(path)
             self.suffix = "" if digest.startswith(SHA256_PREFIX) else "[unverified]"
             self.network = _build(_read(path), path)
@@ -63,13 +63,19 @@ class Inception(Extractor):
         with _full_precision():
             return self.network(images.expand(-1, 3, -1, -1))
 
-    def _locate(self) -> Path:
+    @staticmethod
+    def file() -> Path:
+        """Return where the published weights are kept after a download."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / FILE
+
+    def locate(self) -> Path:
+        """Return the file of weights, downloaded if it is not there; UserError if that is impossible."""
         if self.weights is not None:
             path = Path(self.weights).expanduser()
             if not path.is_file():
                 raise UserError(f"extractor.weights={path} is not a file: give the path of {FILE}.")
             return path
-        path = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+        path = self.file()
         return path if path.is_file() else _download(path)
 
 

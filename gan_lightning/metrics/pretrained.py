@@ -88,7 +88,7 @@ class Pretrained(Extractor):
                 "extractor=classifier or metrics=[]."
             )
         mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in self.normal)
-        with full_precision(), _full_convolutions():
+        with full_precision(), full_convolutions():
             features = self.network((resized(images) / 255 - mean) / std)
         return features, features.new_zeros(len(features), 0)
 
@@ -257,7 +257,7 @@ def interpolated(positions: Tensor, side: int) -> Tensor:
 
 
 @contextmanager
-def _full_convolutions() -> Iterator[None]:
+def full_convolutions() -> Iterator[None]:
     """Compute convolutions in full float32 as well, so that scores are the same on every device."""
     backend: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before, backend.fp32_precision = backend.fp32_precision, "ieee"
