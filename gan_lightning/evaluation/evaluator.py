@@ -176,7 +176,7 @@ class Evaluator:
             if self.statistics is not None:
                 self.statistics.check(extractor)
         if self.device is None and rank() == 0:
-            for doubt in self.selection.doubts(self.setting):
+            for doubt in [*self.selection.doubts(self.setting), *circular(self.discriminator, extractor)]:
                 warnings.warn(doubt, stacklevel=2)
         self.device = torch.device(device)
 
@@ -256,6 +256,17 @@ class Evaluator:
             folder=folder,
             images_seen=images_seen,
         )
+
+
+def circular(discriminator: nn.Module | None, extractor: Extractor | None) -> list[str]:
+    """Return a sentence if the discriminator judges by the very features on which samples are measured."""
+    name = getattr(getattr(discriminator, "backbone", None), "judges_by", "")
+    if extractor is None or not name or name != extractor.name:
+        return []
+    return [
+        f"The discriminator judges by the features of extractor={name}, on which these scores are measured too, so "
+        "they flatter the samples: compare with other models by extractor=inception, dinov2, swav or classifier."
+    ]
 
 
 def _at_least(least: int, name: str, value: int | None) -> None:

@@ -10,6 +10,7 @@ from gan_lightning.networks.heads import Head, LinearHead, ProjectionHead
 from gan_lightning.networks.mlp import MLPBackbone, MLPGenerator
 from gan_lightning.networks.mlp2d import MLP2dBackbone, MLP2dGenerator
 from gan_lightning.networks.progan import ProGANBackbone, ProGANGenerator
+from gan_lightning.networks.projected import ProjectedBackbone, ProjectedDiscriminator
 from gan_lightning.networks.r3gan import EmbeddedClassHead, R3GANBackbone, R3GANGenerator
 from gan_lightning.networks.resnet import ResNetBackbone, ResNetGenerator
 from gan_lightning.networks.stylegan import StyleGANGenerator
@@ -19,7 +20,7 @@ __all__ = [
     "Backbone", "BigGANDeepBackbone", "BigGANDeepGenerator", "BigGANGenerator", "DCGANBackbone", "DCGANGenerator",
     "Discriminator", "DiscriminatorOutput", "EmbeddedClassHead", "FastGANBackbone", "FastGANDiscriminator",
     "FastGANGenerator", "Generator", "Head", "LinearHead", "MLP2dBackbone", "MLP2dGenerator", "MLPBackbone",
-    "MLPGenerator", "MappedProjectionHead", "Network", "ProGANBackbone", "ProGANGenerator", "ProjectionHead",
-    "R3GANBackbone", "R3GANGenerator", "ResNetBackbone", "ResNetGenerator", "StyleGAN2Backbone", "StyleGAN2Generator",
-    "StyleGANGenerator",
+    "MLPGenerator", "MappedProjectionHead", "Network", "ProGANBackbone", "ProGANGenerator", "ProjectedBackbone",
+    "ProjectedDiscriminator", "ProjectionHead", "R3GANBackbone", "R3GANGenerator", "ResNetBackbone", "ResNetGenerator",
+    "StyleGAN2Backbone", "StyleGAN2Generator", "StyleGANGenerator",
 ]  # fmt: skip

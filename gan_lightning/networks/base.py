@@ -75,9 +75,11 @@ class Backbone(Network):
     head_bias: whether the head's linear layer has a bias.
     label_maps: number of one-hot label maps that are concatenated to the image.
     takes_condition: whether `forward(images, condition)` uses a condition, such as a source image.
+    judges_by: name of the extractor whose frozen network it contains, "" for none.
     """
 
     takes_condition: ClassVar[bool] = False
+    judges_by: ClassVar[str] = ""
     feature_dim: int
     head_bias: bool = True
     label_maps: int = 0

@@ -30,6 +30,7 @@ SIZED = {
     "fastgan": "16 to 1024",
     "lsgan": "8 to 256",
     "progan": "8 to 1024",
+    "projected_gan": "16 to 1024",
     "r3gan": "8 to 1024",
     "sagan": "16, 32, 48, 64, 96, 128, 192 or 256",
     "sngan": "16, 32, 48, 64, 96, 128, 192 or 256",

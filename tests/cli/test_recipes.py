@@ -71,6 +71,7 @@ AVERAGES = {  # what is kept of the generator's average in one of its steps
     "biggan_imagenet128": 0.9999,
     "progan_celebahq": 0.999,
     "fastgan_few_shot": 0.999,
+    "projected_gan_lsun": 0.9977844,
 }
 
 
