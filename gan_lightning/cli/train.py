@@ -58,6 +58,8 @@ def train(config: DictConfig) -> dict[str, Any]:
     trainer = build.trainer(config, build.callbacks(config, measure), build.loggers(config))
     if first_process():
         _write_config(config, folder)
+        if licence := getattr(data, "licence", ""):
+            write_atomically(folder / "LICENCE-DATA.txt", partial(_write, f"{licence}\n"))
     _fit(trainer, module, data, checkpoint, start)
     if trainer.is_global_zero:
         _finish(module, folder)

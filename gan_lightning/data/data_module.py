@@ -42,6 +42,7 @@ class GANData(L.LightningDataModule):
     on_device: bool | Literal["auto"] = "auto"
 
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    licence: ClassVar[str] = ""  # what must be said beside such pictures; a run keeps it as LICENCE-DATA.txt
 
     def __post_init__(self) -> None:
         super().__init__()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import string
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
+from gan_lightning.data.emoji_groups import chosen
 from gan_lightning.data.folder_classes import folder_class_names
 
 EMNIST_CLASSES = {  # in the order of the labels; "letters" counts from 1 in the files
@@ -27,6 +28,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("stl10_classes", stl10_classes, replace=True)
     OmegaConf.register_new_resolver("celeba_classes", celeba_classes, replace=True)
     OmegaConf.register_new_resolver("folder_classes", folder_classes, replace=True)
+    OmegaConf.register_new_resolver("emoji_classes", emoji_classes, replace=True)
 
 
 def emnist_classes(subset: str) -> int:
@@ -50,3 +52,8 @@ def folder_classes(root: str | None, labels: str | None, holdout: float | str | 
     Raises UserError for a file of labels that cannot be read.
     """
     return len(folder_class_names(root, labels, holdout)) if root and labels else 0
+
+
+def emoji_classes(subset: str | ListConfig | None) -> int:
+    """Return the number of groups of emoji in a subset; 0 for an unknown one (the data module refuses it)."""
+    return len(chosen(subset))  # type: ignore[arg-type]
