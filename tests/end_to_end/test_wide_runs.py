@@ -53,7 +53,7 @@ def test_a_folder_is_trained_on_scored_drawn_and_taken_up_again(photographs: Pat
     first = train([*words.split(), "callbacks=[checkpoint,sample_grid]", f"run_dir={run_folder}"])
     assert first["images_seen"] == 16 and all(np.isfinite(value) for value in first["scores"].values())
     with Image.open(run_folder / "samples.png") as picture:
-        assert picture.size == (2 * (8 * 26 + 2), 2 * (8 * 18 + 2))  # 64 samples of 16x24, enlarged twice
+        assert picture.size == (3 * (8 * 26 + 2), 3 * (8 * 18 + 2))  # 64 samples of 16x24, enlarged to 512 or more
     assert train([f"resume={run_folder}", "max_epochs=2"])["images_seen"] == 32
     checkpoint = torch.load(run_folder / "checkpoints/last.ckpt", weights_only=True)["gan_lightning"]
     assert checkpoint["networks"]["generator"]["image_size"] == checkpoint["config"]["data"]["image_size"] == [16, 24]
