@@ -86,7 +86,8 @@ def _download(path: Path) -> Path:
     except (OSError, RuntimeError) as error:  # no network, no room, a broken download
         raise UserError(
             f"Inception's weights are not at {path} and cannot be downloaded from {URL} ({error}): put the file there, "
-            "give extractor.weights=PATH, or train without scores by metrics=[]."
+            "give extractor.weights=PATH, or train without scores by metrics=[]. extractor=lite needs no download: its "
+            "weights come with a package."
         ) from error
     return path
 
