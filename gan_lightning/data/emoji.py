@@ -36,7 +36,7 @@ Sequences = list[tuple[int, ...]]
 class Emoji(DrawnData):
     """OpenMoji's 4,495 pictures, drawn by Pillow; about 2,090 by default, of which a tenth is the split "test".
 
-    Classes are Unicode's groups, but hearts, bubbles and bursts are with the symbols. Of pictures that are equal at this
+    Classes are Unicode's groups, but hearts, bubbles and bursts are symbols. Of pictures that are equal at this
     size one stays. Variants, such as of gender or skin, are in the same split; it follows from their code points alone.
 
     subset: a group or several: faces, people, animals, food, travel, activities, objects, symbols, flags, extras
