@@ -29,6 +29,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("celeba_classes", celeba_classes, replace=True)
     OmegaConf.register_new_resolver("folder_classes", folder_classes, replace=True)
     OmegaConf.register_new_resolver("emoji_classes", emoji_classes, replace=True)
+    OmegaConf.register_new_resolver("glyph_classes", glyph_classes, replace=True)
 
 
 def emnist_classes(subset: str) -> int:
@@ -57,3 +58,8 @@ def folder_classes(root: str | None, labels: str | None, holdout: float | str | 
 def emoji_classes(subset: str | ListConfig | None) -> int:
     """Return the number of groups of emoji in a subset; 0 for an unknown one (the data module refuses it)."""
     return len(chosen(subset))  # type: ignore[arg-type]
+
+
+def glyph_classes(classes: str) -> int:
+    """Return 62 characters or 22 faces; 0 for what is not known (the data module refuses it)."""
+    return {"character": 62, "face": 22}.get(classes, 0)
