@@ -64,7 +64,7 @@ class LiteFeatures(nn.Module):
         network = classifier(version)
         self.stem = nn.Sequential(network.conv_stem, network.bn1)
         self.blocks = network.blocks
-        freeze(self)
+        freeze(self.eval())
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return features `(N, C, ceil(H / S), ceil(W / S))` of images `(N, 1 or 3, H, W)` in [-1, 1], finest first."""
@@ -115,12 +115,12 @@ def fold(network: nn.Module) -> None:
                 setattr(parent, name, norm.act)
 
 
-def freeze(network: nn.Module) -> None:
-    """Turn the parameters of `network` into buffers that are not in its state_dict."""
-    for module in network.eval().modules():
+def freeze(network: nn.Module, saved: bool = False) -> None:
+    """Turn the parameters of `network` into buffers of the same names; saved: whether its state_dict has them."""
+    for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=False)
+            module.register_buffer(name, parameter.detach(), persistent=saved)
 
 
 def weights(version: str = "lite0") -> Path:

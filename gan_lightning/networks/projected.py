@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 from gan_lightning.errors import UserError
 from gan_lightning.networks.base import Backbone, DiscriminatorOutput
 from gan_lightning.networks.discriminator import Discriminator
-from gan_lightning.networks.efficientnet_lite import CHANNELS, LiteFeatures
+from gan_lightning.networks.efficientnet_lite import CHANNELS, LiteFeatures, freeze
 from gan_lightning.networks.fastgan import PatchHead
 from gan_lightning.networks.heads import Head, LinearHead
 from gan_lightning.networks.layers.spectral import spectrally_normalise
@@ -53,7 +53,7 @@ class RandomProjection(nn.Module):
         self.widths = [max(channels // 2, width) for channels in mixed]
         self.channels = nn.ModuleList([nn.Conv2d(one, other, 1) for one, other in zip(inputs, mixed, strict=True)])
         self.scales = nn.ModuleList([nn.Conv2d(one, other, 1) for one, other in zip(mixed, self.widths, strict=True)])
-        _hold(self)
+        freeze(self, saved=True)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Map the four maps, the finest first, to four of twice the sides."""
@@ -193,14 +193,6 @@ def _block(inputs: int, outputs: int, separable: bool, norm: str) -> nn.Sequenti
         return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1), *rest)
     depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1, bias=False), *rest, nn.AvgPool2d(2))
-
-
-def _hold(module: nn.Module) -> None:
-    """Turn the parameters of `module` into buffers of the same names."""
-    for layer in module.modules():
-        for name, parameter in [*layer.named_parameters(recurse=False)]:
-            delattr(layer, name)
-            layer.register_buffer(name, parameter.detach())
 
 
 def _shown_size(sides: tuple[int, int], size: int) -> tuple[int, int]:
