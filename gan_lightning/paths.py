@@ -1,7 +1,8 @@
-"""The cache folder, and atomic writing: a killed process never leaves an incomplete file."""
+"""The cache folder, the hash of a file, and atomic writing: a killed process never leaves an incomplete file."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,12 @@ def cache_dir() -> Path:
             f"The cache {path} cannot be made ({error.strerror}): set GAN_LIGHTNING_CACHE=FOLDER."
         ) from error
     return path
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> Path:

@@ -29,7 +29,7 @@ def fetch(name: str, root: Path, download: Callable[[Path], object], advice: str
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as staging, _patience():
+        with tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as staging, patience():
             say(f"{name}: downloading to {root}")
             download(Path(staging))
             for brought in sorted(Path(staging).iterdir()):
@@ -55,9 +55,10 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience(seconds: float = PATIENCE) -> Iterator[None]:
+    """Give up a server that does not answer for so long."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # torchvision sets none; without one a firewall could block a run for ever
+    socket.setdefaulttimeout(seconds)  # torchvision sets none; without one a firewall could block a run for ever
     try:
         yield
     finally:

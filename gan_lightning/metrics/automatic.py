@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+from gan_lightning.data.download import patience
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.inception import Inception
@@ -36,7 +33,7 @@ def available(download: bool = True) -> str:
 def _downloaded() -> tuple[str, str]:
     """Return the name after an attempt to download Inception's weights, and the reason for another than Inception."""
     try:
-        with _patience():
+        with patience(PATIENCE):
             Inception().locate()
     except UserError as error:
         _check_lite(error)
@@ -49,14 +46,3 @@ def _check_lite(reason: UserError) -> None:
         Lite().check()
     except UserError as error:
         raise UserError(f"extractor=auto finds no weights. {error} Or, for Inception: {reason}") from error
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    """Limit the wait for a server that does not answer."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

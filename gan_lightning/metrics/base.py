@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from gan_lightning.errors import UserError
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -204,13 +206,23 @@ class Extractor(ABC):
     def check(self, data: Any) -> None:
         """Raise a UserError if features of `data` cannot be computed; download what is missing."""
 
-    @abstractmethod
     def prepare(self, data: Any, device: torch.device | str) -> None:
-        """Make the network ready on `device`. All processes call it together."""
+        """Make the network ready on `device`; here `check` reads it. All processes call it together."""
+        self.check(data)
+        self.network.to(device)
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features `(N, F)` and logits `(N, K)` of uint8 images `(N, C, H, W)` on the network's device."""
+
+    @staticmethod
+    def check_channels(images: Tensor, who: str) -> None:
+        """Raise UserError, which begins with `who`, unless the images are grey or RGB."""
+        if images.shape[1] not in (1, 3):
+            raise UserError(
+                f"{who} takes images with 1 or 3 channels, and these have {images.shape[1]}: use extractor=classifier "
+                "or metrics=[]."
+            )
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Extractor
+from gan_lightning.paths import sha256
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 SHA256_PREFIX = "6726825d"
@@ -43,23 +43,14 @@ class Inception(Extractor):
         """Find or download the weights and read them; UserError says what is missing or wrong."""
         if not self.fingerprint:
             path = self.locate()
-            digest = _sha256(path)
+            digest = sha256(path)
             self.suffix = "" if digest.startswith(SHA256_PREFIX) else "[unverified]"
             self.network = _build(_read(path), path)
             self.fingerprint = f"inception-tf1-bilinear-{digest[:16]}"
 
-    def prepare(self, data: Any, device: torch.device | str) -> None:
-        """Move the network to `device`."""
-        self.check(data)
-        self.network.to(device)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features `(N, 2048)` and logits `(N, 1008)`."""
-        if images.shape[1] not in (1, 3):
-            raise UserError(
-                f"Inception takes images with 1 or 3 channels, and these have {images.shape[1]}: use "
-                "extractor=classifier or metrics=[]."
-            )
+        self.check_channels(images, "Inception")
         with _full_precision():
             return self.network(images.expand(-1, 3, -1, -1))
 
@@ -90,11 +81,6 @@ def _download(path: Path) -> Path:
             "weights come with a package."
         ) from error
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.distances import full_precision
 from gan_lightning.metrics.pretrained import full_convolutions, resized
@@ -39,18 +37,9 @@ class Lite(Extractor):
             self.network = classifier("lite0")
             self.fingerprint = f"lite-bicubic-{SIDE}-{VERSIONS['lite0'].sha256[:16]}"
 
-    def prepare(self, data: Any, device: torch.device | str) -> None:
-        """Move the network to `device`."""
-        self.check(data)
-        self.network.to(device)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features `(N, 1280)` and logits `(N, 1000)`."""
-        if images.shape[1] not in (1, 3):
-            raise UserError(
-                f"extractor=lite takes images with 1 or 3 channels, and these have {images.shape[1]}: use "
-                "extractor=classifier or metrics=[]."
-            )
+        self.check_channels(images, "extractor=lite")
         network: Any = self.network
         with full_precision(), full_convolutions():
             features = network.global_pool(network.forward_features(resized(images, SIDE) / 127.5 - 1))

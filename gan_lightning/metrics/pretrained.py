@@ -18,7 +18,8 @@ from torch.nn import functional
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.base import Extractor
 from gan_lightning.metrics.distances import full_precision
-from gan_lightning.metrics.weights import fetched, sha256
+from gan_lightning.metrics.weights import fetched
+from gan_lightning.paths import sha256
 
 State = dict[str, Tensor]
 SIDE = 224  # pixels; the input size of all of them
@@ -75,18 +76,9 @@ class Pretrained(Extractor):
         self.network = self._filled(network, path, bool(self.hash_prefix) and verified)
         self.fingerprint = f"{self.name}-bicubic-{SIDE}-{digest[:16]}"
 
-    def prepare(self, data: Any, device: torch.device | str) -> None:
-        """Move the network to `device`."""
-        self.check(data)
-        self.network.to(device)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features `(N, F)`, and no logits: `(N, 0)`."""
-        if images.shape[1] not in (1, 3):
-            raise UserError(
-                f"extractor={self.name} takes images with 1 or 3 channels, and these have {images.shape[1]}: use "
-                "extractor=classifier or metrics=[]."
-            )
+        self.check_channels(images, f"extractor={self.name}")
         mean, std = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in self.normal)
         with full_precision(), full_convolutions():
             features = self.network((resized(images) / 255 - mean) / std)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 
 from gan_lightning.errors import UserError
+from gan_lightning.paths import sha256
 
 
 def fetched(url: str, hash_prefix: str, what: str, advice: str) -> Path:
@@ -29,9 +29,3 @@ def fetched(url: str, hash_prefix: str, what: str, advice: str) -> Path:
     if not sha256(path).startswith(hash_prefix):
         raise UserError(f"{path} is not the published file with {what}: replace it by the one from {url}, or {advice}.")
     return path
-
-
-def sha256(path: Path) -> str:
-    """Return the hash of a file, in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
