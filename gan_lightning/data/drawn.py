@@ -13,12 +13,15 @@ from PIL import ImageColor
 from torch import Tensor
 
 from gan_lightning.data.data_module import GANData
-from gan_lightning.data.sources import digest
+from gan_lightning.data.holdout import hash_of
+from gan_lightning.data.image_data import set_channels
+from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.errors import UserError
 from gan_lightning.paths import cache_dir, write_atomically
 from gan_lightning.sizes import height_width
 
 LEAST = 8  # pixels of a side
+TEST_SHARE = 0.1
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -29,6 +32,18 @@ class DrawnData(GANData):
         """Raise UserError for an option out of range."""
         super().check()
         height_width(self.image_size, "data.image_size", least=LEAST)
+
+    def made(self, pixels: Tensor, labels: Tensor | None, identity: str, order: str) -> TensorImages:
+        """Return a source of uint8 pixels `(N, height, width, 3)`; identity, order: its `fingerprint` and `order`."""
+        images = set_channels(pixels.permute(0, 3, 1, 2).contiguous(), self.channels)
+        source = TensorImages(images, labels, identity)
+        source.order = order
+        return source
+
+
+def split_of(name: str) -> str:
+    """Return the split of what is called `name`, which its name decides alone."""
+    return "test" if hash_of(name) < TEST_SHARE else "train"
 
 
 def folder_of(module: str, distribution: str, extra: str, data: str) -> Path:

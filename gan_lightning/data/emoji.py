@@ -12,19 +12,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, features
 from PIL import __version__ as pillow
 
+from gan_lightning.data import drawn
 from gan_lightning.data.drawn import DrawnData, colour, folder_of, kept
 from gan_lightning.data.emoji_groups import SUBSETS, base_of, chosen, group_of, named, near_duplicate, toned
-from gan_lightning.data.holdout import hash_of
-from gan_lightning.data.image_data import set_channels
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.errors import UserError
+from gan_lightning.paths import sha256
 from gan_lightning.sizes import Size, height_width
 
 FONT = Path("openmoji/font/glyf_colr0.ttf")
 CANVAS = 1320 / 1024  # side of a picture's square in the font, in units of the font's size
 BASELINE = 1045 / 1320  # of the square, from its top
 ZOOM = 72 / 68  # the outermost 2 of the 72 units of the grid of OpenMoji are empty
-TEST_SHARE = 0.1
 LICENCE = (
     "Pictures: OpenMoji 17.0.0, the open-source emoji and icon project (https://openmoji.org), "
     "licence CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/)."
@@ -91,10 +90,8 @@ class Emoji(DrawnData):
         rows = [row for row in first_of_equals(pixels.numpy()) if split_of(wanted[row]) == split]
         names = chosen(self.subset)
         labels = torch.tensor([names.index(str(group_of(wanted[row]))) for row in rows])
-        images = set_channels(pixels[rows].permute(0, 3, 1, 2).contiguous(), self.channels)
-        source = TensorImages(images, labels, digest(*what, self.channels, names, split))
-        source.order = digest([wanted[row] for row in rows])
-        return source
+        order = digest([wanted[row] for row in rows])
+        return self.made(pixels[rows], labels, digest(*what, self.channels, names, split), order)
 
     def _wanted(self, sequence: tuple[int, ...]) -> bool:
         if group_of(sequence) not in chosen(self.subset) or (toned(sequence) and not self.skin_tones):
@@ -105,14 +102,14 @@ class Emoji(DrawnData):
         """Return uint8 `(N, height, width, 3)`."""
         height, width = height_width(self.image_size)
         canvas = min(height, width) * ZOOM
-        drawn = ImageFont.truetype(font, canvas / CANVAS, layout_engine=ImageFont.Layout.RAQM)
+        face = ImageFont.truetype(font, canvas / CANVAS, layout_engine=ImageFont.Layout.RAQM)
         place = ((width - canvas) / 2, (height - canvas) / 2 + canvas * BASELINE)
         ground = colour(self.background, "data.background")
         pixels = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
         for row, sequence in enumerate(wanted):
             picture = Image.new("RGB", (width, height), ground)
             text = "".join(map(chr, sequence))
-            ImageDraw.Draw(picture).text(place, text, font=drawn, fill="black", anchor="ls", embedded_color=True)
+            ImageDraw.Draw(picture).text(place, text, font=face, fill="black", anchor="ls", embedded_color=True)
             pixels[row] = np.asarray(picture)
         return pixels
 
@@ -136,7 +133,7 @@ def sequences(font: Path) -> Sequences:
 def identity(font: Path) -> str:
     """Return what drawing depends on: the font's bytes, and the versions of Pillow and of what it draws with."""
     versions = [(name, features.version(name)) for name in ("raqm", "freetype2", "harfbuzz")]
-    return digest(hashlib.sha256(font.read_bytes()).hexdigest(), pillow, versions, ZOOM)
+    return digest(sha256(font), pillow, versions, ZOOM)
 
 
 def first_of_equals(pixels: np.ndarray) -> list[int]:
@@ -149,5 +146,4 @@ def first_of_equals(pixels: np.ndarray) -> list[int]:
 
 def split_of(sequence: tuple[int, ...]) -> str:
     """Return the split of a picture, which its base decides alone."""
-    name = "-".join(f"{code:X}" for code in base_of(sequence))
-    return "test" if hash_of(name) < TEST_SHARE else "train"
+    return drawn.split_of("-".join(f"{code:X}" for code in base_of(sequence)))

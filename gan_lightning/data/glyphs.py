@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, features
 from PIL import __version__ as pillow
 
+from gan_lightning.data import drawn
 from gan_lightning.data.drawn import DrawnData, folder_of, kept
-from gan_lightning.data.holdout import hash_of
-from gan_lightning.data.image_data import set_channels
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.errors import UserError
+from gan_lightning.paths import sha256
 from gan_lightning.sizes import Size, height_width
 
 CHARACTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -32,7 +31,6 @@ FACES = (
 CLASSES = {"character": list(CHARACTERS), "face": list(FACES)}
 FINE = 4  # pixels are averages of so many in each direction
 HEIGHT = 0.7  # size of the letters, of the shorter side of the image
-TEST_SHARE = 0.1
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -86,21 +84,19 @@ class Glyphs(DrawnData):
         varied = (self.variants, float(self.shear), float(self.weight), self.colours)
         what = (_identity(folder), pairs, self.image_size, *varied)
         pixels = kept(lambda: self._draw(folder, pairs), "glyphs", *what)
-        images = set_channels(pixels.permute(0, 3, 1, 2).contiguous(), self.channels)
         which = (FACES.index(face) if self.classes == "face" else CHARACTERS.index(sign) for face, sign in pairs)
-        source = TensorImages(images, torch.tensor(list(which)), digest(*what, self.channels, self.classes))
-        source.order = digest(pairs)
-        return source
+        identity = digest(*what, self.channels, self.classes)
+        return self.made(pixels, torch.tensor(list(which)), identity, digest(pairs))
 
     def _draw(self, folder: Path, pairs: list[tuple[str, str]]) -> np.ndarray:
         """Return uint8 `(N, height, width, 3)`; a variant depends only on its face, character and number."""
         fonts = {face: self._font(folder / f"{face}.ttf") for face in FACES}
-        drawn = []
+        images = []
         for number, (face, sign) in enumerate(pairs):
             random = _random(face, sign, number % self.variants)
             ink = self._ink(fonts[face], sign, self.shear * random.uniform(-1, 1), self.weight * random.uniform())
-            drawn.append(_coloured(ink, *(_colours(random) if self.colours else (np.zeros(3), np.full(3, 255.0)))))
-        return np.stack(drawn)
+            images.append(_coloured(ink, *(_colours(random) if self.colours else (np.zeros(3), np.full(3, 255.0)))))
+        return np.stack(images)
 
     def _font(self, path: Path) -> ImageFont.FreeTypeFont:
         size = min(height_width(self.image_size)) * FINE * HEIGHT
@@ -121,7 +117,7 @@ class Glyphs(DrawnData):
 
 def split_of(face: str, sign: str) -> str:
     """Return the split of a character in a face."""
-    return "test" if hash_of(f"{face} {ord(sign)}") < TEST_SHARE else "train"
+    return drawn.split_of(f"{face} {ord(sign)}")
 
 
 def _pairs() -> Iterator[tuple[str, str]]:
@@ -146,5 +142,5 @@ def _coloured(ink: np.ndarray, of_ink: np.ndarray, of_paper: np.ndarray) -> np.n
 
 def _identity(folder: Path) -> str:
     """Return what drawing depends on: the fonts' bytes, and the versions of Pillow and FreeType."""
-    fonts = [hashlib.sha256((folder / f"{face}.ttf").read_bytes()).hexdigest() for face in FACES]
+    fonts = [sha256(folder / f"{face}.ttf") for face in FACES]
     return digest(*fonts, pillow, features.version("freetype2"), FINE, HEIGHT)

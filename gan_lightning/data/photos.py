@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from PIL import Image
 from PIL import __version__ as pillow
 
 from gan_lightning.data.drawn import DrawnData, folder_of, kept
-from gan_lightning.data.image_data import set_channels
 from gan_lightning.data.sources import TensorImages, digest
 from gan_lightning.errors import UserError
+from gan_lightning.paths import sha256
 from gan_lightning.sizes import Size, height_width
 
 SCENES = {  # by split; the motorcycle is one scene, seen by two eyes
@@ -56,13 +55,10 @@ class Photos(DrawnData):
         """Return `split`, uint8 `(N, channels, height, width)`; the pictures take turns."""
         count = self.num_crops if split == "train" else max(2, self.num_crops // 10)
         paths = [_path(name) for name in SCENES[split]]
-        contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        contents = list(map(sha256, paths))
         what = ("photos", pillow, contents, SHARES, self.image_size, count)
         pixels = kept(lambda: self._cut(paths, count), *what)
-        images = set_channels(pixels.permute(0, 3, 1, 2).contiguous(), self.channels)
-        source = TensorImages(images, None, digest(*what, self.channels))
-        source.order = digest(contents, count)
-        return source
+        return self.made(pixels, None, digest(*what, self.channels), digest(contents, count))
 
     def _cut(self, paths: list[Path], count: int) -> np.ndarray:
         """Return uint8 `(count, height, width, 3)`."""
@@ -94,11 +90,3 @@ def _path(name: str) -> Path:
     if not found:
         raise UserError(f"{folder} has no picture {name}: pip install --force-reinstall 'gan-lightning[photos]'.")
     return found[0]
-
-
-def on_disk() -> bool:
-    """Return whether all pictures are there."""
-    try:
-        return all(_path(name).is_file() for names in SCENES.values() for name in names)
-    except UserError:
-        return False
