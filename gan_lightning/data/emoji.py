@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +115,9 @@ class Emoji(DrawnData):
         return pixels
 
 
+@cache
 def sequences(font: Path) -> Sequences:
-    """Return the code points of each coloured picture in a font, single ones and ligatures, in order."""
+    """Return the code points of each coloured picture in a font, single ones and ligatures, in order; read once."""
     try:
         from fontTools.ttLib import TTFont
     except ImportError as error:
